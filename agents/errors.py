@@ -1,0 +1,89 @@
+"""What a run can fail with.
+
+AgentError
+├── AgentNotFound                     the caller named an agent that is not there or not theirs
+├── InvalidRequest(param, code)       the caller asked for something that cannot be run
+│   └── ContextLengthExceeded         the conversation is longer than the model can read
+├── LimitExceeded(code)               the run reached one of its agent's limits
+├── UsageNotRecorded                  the usage row could not be written, so the run is not admitted or not confirmed
+└── ProviderError(retryable)          the LLM API refused or broke
+    ├── ProviderUnavailable           it could not be reached, or answered 5xx
+    ├── ProviderTimeout               it did not answer, or fell silent, for too long
+    ├── ProviderRateLimited           it asks for patience (retry_after in seconds, if it said)
+    ├── ProviderRefused               it refused this server's key, model or account: an administrator must act
+    └── BadModelAnswer                it answered something that is no answer
+"""
+
+
+class AgentError(Exception):
+    """Anything a run can fail with; `str(error)` is fit for the caller's eyes."""
+
+    code = "agent_error"
+
+
+class AgentNotFound(AgentError):
+    code = "model_not_found"
+
+
+class InvalidRequest(AgentError):
+    """The caller's fault; `param` names the place in the request body, as in `messages[0].role`."""
+
+    code = "invalid_request"
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        if code is not None:
+            self.code = code
+
+
+class ContextLengthExceeded(InvalidRequest):
+    def __init__(self, message: str) -> None:
+        super().__init__(message, param="messages", code="context_length_exceeded")
+
+
+class LimitExceeded(AgentError):
+    """A run reached one of its agent's limits; `code` names which."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class UsageNotRecorded(AgentError):
+    code = "usage_not_recorded"
+
+
+class ProviderError(AgentError):
+    """The LLM API refused or broke; `retryable` says whether asking again may help."""
+
+    code = "provider_error"
+    retryable = False
+
+
+class ProviderUnavailable(ProviderError):
+    code = "provider_unavailable"
+    retryable = True
+
+
+class ProviderTimeout(ProviderError):
+    code = "provider_timeout"
+    retryable = True
+
+
+class ProviderRateLimited(ProviderError):
+    code = "provider_rate_limited"
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ProviderRefused(ProviderError):
+    code = "provider_refused"
+
+
+class BadModelAnswer(ProviderError):
+    code = "bad_model_answer"
+    retryable = True

@@ -1,0 +1,99 @@
+import uuid
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils import timezone
+
+from agents.models.provider import LanguageModel, validate_slug_name
+from agents.models.served import Served, ServedQuerySet
+
+
+def validate_agent_name(name: str) -> None:
+    """Refuse names that clients could not address: clients send them as the model, where a UUID means an id."""
+    validate_slug_name(name)
+    try:
+        uuid.UUID(name)
+    except ValueError:
+        return
+    raise ValidationError("A name must not be a UUID: clients use UUIDs to address agents by id.")
+
+
+class Agent(Served):
+    """A name, a prompt, a model and limits: what clients see as a model called `openfang:<name>`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(
+        max_length=64, unique=True, validators=[validate_agent_name], help_text="Clients address the agent as openfang:<name>."
+    )
+    description = models.CharField(max_length=300, blank=True, help_text="One sentence; clients show it in their model lists.")
+    system_prompt = models.TextField(blank=True, help_text="Goes before every conversation.")
+    model = models.ForeignKey(
+        LanguageModel,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="agents",
+        help_text="Empty: the server's default model.",
+    )
+    fallback_models = models.ManyToManyField(LanguageModel, through="AgentFallback", related_name="+", blank=True)
+    temperature = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(2)],
+        help_text="0 to 2. Empty: the model's default.",
+    )
+    top_p = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="0 to 1. Empty: the model's default.",
+    )
+    max_tokens = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Tokens the model may write in one call. Empty: no limit of ours.",
+    )
+    max_llm_calls = models.PositiveIntegerField(
+        "LLM calls", default=10, validators=[MinValueValidator(1)], help_text="Calls of the model that one request may make."
+    )
+    run_timeout = models.PositiveIntegerField(
+        default=600, validators=[MinValueValidator(1)], help_text="Seconds that one request may take."
+    )
+    honour_client_parameters = models.BooleanField(
+        default=False, help_text="Let clients set temperature, top_p and max_tokens. Otherwise theirs are ignored."
+    )
+    enabled = models.BooleanField(default=True, help_text="A disabled agent does not exist for clients.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ServedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["created_at", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean_fields(self, exclude: Any = None) -> None:
+        self.name = self.name.strip().lower()
+        super().clean_fields(exclude=exclude)
+
+
+class AgentFallback(Served):
+    """A model that takes over, in the order of positions, when the ones before it fail."""
+
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="fallbacks")
+    model = models.ForeignKey(LanguageModel, on_delete=models.PROTECT, related_name="+")
+    position = models.PositiveSmallIntegerField(default=0)
+
+    objects = ServedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [models.UniqueConstraint(fields=["agent", "model"], name="a_fallback_model_once_per_agent")]
+
+    def __str__(self) -> str:
+        return f"{self.agent} → {self.model}"

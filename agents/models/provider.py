@@ -1,0 +1,73 @@
+from django.core.validators import RegexValidator
+from django.db import models
+
+from agents.models.served import Served, ServedQuerySet
+
+validate_slug_name = RegexValidator(
+    r"^[a-z0-9][a-z0-9._-]{0,63}$", "Use 1 to 64 of a-z, 0-9, dot, underscore and hyphen, beginning with a letter or digit."
+)
+
+
+class ProviderKind(models.TextChoices):
+    OPENAI = "openai", "OpenAI-compatible"
+    EMBEDDED = "embedded", "Embedded"
+
+
+class Provider(Served):
+    """An LLM API that this server may call. Its key stays in the environment, under the variable named here."""
+
+    name = models.CharField(max_length=64, unique=True, validators=[validate_slug_name])
+    label = models.CharField(max_length=100, blank=True, help_text="What people see. Empty: the name.")
+    kind = models.CharField(max_length=16, choices=ProviderKind.choices, default=ProviderKind.OPENAI)
+    base_url = models.URLField(
+        blank=True, help_text="Where its OpenAI-compatible API begins, such as https://api.groq.com/openai/v1."
+    )
+    api_key_env = models.CharField(
+        "key variable",
+        max_length=100,
+        blank=True,
+        validators=[RegexValidator(r"^[A-Za-z_][A-Za-z0-9_]*$", "Not the name of an environment variable.")],
+        help_text="The environment variable that holds the key. Empty: no key is sent.",
+    )
+    from_catalog = models.BooleanField(
+        default=False, editable=False, help_text="Follows the catalog that comes with the server until it is edited."
+    )
+
+    objects = ServedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.label or self.name
+
+
+class LanguageModel(Served):
+    """A model of a provider, with what is known of it. Empty is unknown; a price of 0 is free."""
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="language_models")
+    name = models.CharField(max_length=200, help_text="As the provider's API calls it.")
+    context_window = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens it can read and write in one call.")
+    max_output_tokens = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens it can write in one call.")
+    prompt_price = models.DecimalField(
+        max_digits=12, decimal_places=6, null=True, blank=True, help_text="US dollars per million prompt tokens."
+    )
+    cached_price = models.DecimalField(
+        max_digits=12, decimal_places=6, null=True, blank=True, help_text="US dollars per million prompt tokens read from its cache."
+    )
+    completion_price = models.DecimalField(
+        max_digits=12, decimal_places=6, null=True, blank=True, help_text="US dollars per million completion tokens."
+    )
+    tools = models.BooleanField(null=True, blank=True, help_text="Can call tools.")
+    vision = models.BooleanField(null=True, blank=True, help_text="Can see images.")
+    reasoning = models.BooleanField(null=True, blank=True, help_text="Thinks before it answers.")
+    from_catalog = models.BooleanField(default=False, editable=False)
+
+    objects = ServedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["provider__name", "name"]
+        constraints = [models.UniqueConstraint(fields=["provider", "name"], name="one_model_of_a_name_per_provider")]
+
+    def __str__(self) -> str:
+        return f"{self.provider.name}/{self.name}"

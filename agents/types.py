@@ -1,0 +1,241 @@
+"""The words the loop, the providers and the tools speak with each other.
+
+Messages have the shape of OpenAI's chat messages, because every provider reads that shape; everything that only the
+OpenAI *server* protocol knows (chunks, error bodies, model objects) is in `openai_compat`.
+"""
+
+from collections.abc import AsyncGenerator
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+from uuid import UUID
+
+from msgspec import Struct, field
+
+MILLION = Decimal(1_000_000)
+
+
+class TextPart(Struct, tag_field="type", tag="text"):
+    text: str
+
+
+class ImageURL(Struct, omit_defaults=True):
+    """An image as a `data:` URI, passed to the provider unchanged."""
+
+    url: str
+    detail: str | None = None
+
+
+class ImagePart(Struct, tag_field="type", tag="image_url"):
+    image_url: ImageURL
+
+
+Part = TextPart | ImagePart
+
+
+class FunctionCall(Struct):
+    name: str
+    arguments: str
+
+
+class ToolCall(Struct):
+    """A model's wish to have a tool run; `arguments` is the JSON text as the model wrote it."""
+
+    id: str
+    function: FunctionCall
+    type: Literal["function"] = "function"
+
+
+class Message(Struct, omit_defaults=True):
+    """One turn of a conversation; encoding it gives what a provider reads."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | list[Part] | None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+
+
+class ToolFunction(Struct, omit_defaults=True):
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolSpec(Struct):
+    """A tool as the model is told of it; `parameters` is a JSON schema."""
+
+    function: ToolFunction
+    type: Literal["function"] = "function"
+
+
+class Usage(Struct, frozen=True):
+    """Tokens of one LLM call or of a whole run."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+class UsageSource(StrEnum):
+    """Where a run's token numbers come from."""
+
+    PROVIDER = "provider"
+    ESTIMATED = "estimated"
+    NONE = "none"
+
+
+class Prices(Struct, frozen=True):
+    """US dollars per million tokens; None is unknown, zero is free."""
+
+    prompt: Decimal | None = None
+    cached: Decimal | None = None
+    completion: Decimal | None = None
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """Return what the tokens cost in US dollars, or None if a price that is needed is unknown."""
+        if self.prompt is None or self.completion is None:
+            return None
+        cached_price = self.prompt if self.cached is None else self.cached
+        fresh = usage.prompt_tokens - usage.cached_tokens
+        dollars = fresh * self.prompt + usage.cached_tokens * cached_price + usage.completion_tokens * self.completion
+        return dollars / MILLION
+
+
+class ProviderSpec(Struct, frozen=True):
+    """An LLM API to call; `kind` picks the code that calls it, `api_key` never leaves the process otherwise."""
+
+    name: str
+    label: str
+    kind: Literal["openai", "embedded"]
+    base_url: str
+    api_key: str | None = None
+    api_key_env: str = ""
+
+    def __repr__(self) -> str:
+        return f"ProviderSpec({self.name!r}, {self.base_url!r})"
+
+
+class ModelSpec(Struct, frozen=True):
+    """A language model at a provider; None means that the catalog does not know."""
+
+    name: str
+    provider: ProviderSpec
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    prices: Prices = Prices()
+    tools: bool | None = None
+    vision: bool | None = None
+    reasoning: bool | None = None
+
+
+class AgentSpec(Struct, frozen=True):
+    """An agent as it was when the request came in; the loop never sees the database.
+
+    `models` is the agent's model followed by its fallbacks; `run_timeout` is in seconds, `created` in Unix seconds.
+    """
+
+    id: UUID
+    name: str
+    description: str
+    created: int
+    system_prompt: str
+    models: tuple[ModelSpec, ...]
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    max_llm_calls: int = 10
+    run_timeout: int = 600
+    honour_client_parameters: bool = False
+
+
+class Parameters(Struct, omit_defaults=True, frozen=True):
+    """What a model is asked besides the conversation; encoding it gives what a provider reads."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: list[str] | None = None
+    response_format: dict[str, Any] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+
+
+class ModelRequest(Struct, frozen=True):
+    """One call of a language model, whichever model takes it."""
+
+    messages: list[Message]
+    tools: list[ToolSpec] = field(default_factory=list)
+    parameters: Parameters = Parameters()
+
+
+class FinishReason(StrEnum):
+    """Why an answer ended, in OpenAI's words."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+
+
+class ToolCallDelta(Struct):
+    """A piece of a tool call; id and name come with the first piece of an index."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class Delta(Struct):
+    """What one chunk of a model's answer adds."""
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+
+
+class LLMCallEnded(Struct):
+    """A call of a model is over, answered or not; times are in milliseconds."""
+
+    model: ModelSpec
+    duration_ms: int
+    first_token_ms: int | None = None
+    usage: Usage = Usage()
+    usage_source: UsageSource = UsageSource.NONE
+    error_code: str = ""
+
+    @property
+    def cost(self) -> Decimal | None:
+        return self.model.prices.cost(self.usage)
+
+
+class Finished(Struct):
+    """The answer is complete; nothing follows."""
+
+    finish_reason: FinishReason
+
+
+Event = Delta | LLMCallEnded | Finished
+
+
+class Provider(Protocol):
+    """An LLM API. It has one verb."""
+
+    def stream(self, model: ModelSpec, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+        """Ask the model and yield its answer as it comes; raises ProviderError or InvalidRequest."""
+        ...

@@ -1,0 +1,120 @@
+"""Every setting of the project; the only place that reads environment variables (docs: README, "Settings")."""
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+from openfang_site.env import env_bool, env_int, env_list, env_path, env_str
+from openfang_site.secret_key import kept_secret_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- OpenFang -----------------------------------------------------------------------------------------------------
+OPENFANG_DATA_DIR = env_path("OPENFANG_DATA_DIR", BASE_DIR / "data")
+OPENFANG_HOST = env_str("OPENFANG_HOST", "127.0.0.1")
+OPENFANG_PORT = env_int("OPENFANG_PORT", 4200, low=0, high=65535)
+OPENFANG_DEFAULT_PROVIDER = env_str("OPENFANG_DEFAULT_PROVIDER")
+OPENFANG_DEFAULT_MODEL = env_str("OPENFANG_DEFAULT_MODEL")
+OPENFANG_FALLBACK_TO_FIRST_AGENT = env_bool("OPENFANG_FALLBACK_TO_FIRST_AGENT", True)
+OPENFANG_MAX_BODY_BYTES = env_int("OPENFANG_MAX_BODY_BYTES", 32 * 1024 * 1024, low=1024, high=1024**3)
+OPENFANG_DRAIN_SECONDS = env_int("OPENFANG_DRAIN_SECONDS", 20, low=0, high=3600)
+REDIS_URL = env_str("REDIS_URL")
+
+# --- Django -------------------------------------------------------------------------------------------------------
+DEBUG = env_bool("OPENFANG_DEBUG", False)
+SECRET_KEY = env_str("OPENFANG_SECRET_KEY") or kept_secret_key(OPENFANG_DATA_DIR)
+ALLOWED_HOSTS = env_list("OPENFANG_ALLOWED_HOSTS", ["localhost", ".localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env_list("OPENFANG_TRUSTED_ORIGINS", [])
+ROOT_URLCONF = "openfang_site.urls"
+ASGI_APPLICATION = "openfang_site.asgi.application"
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "channels",
+    "agents",
+    "openai_compat",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+STATIC_URL = "static/"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+def database() -> dict[str, Any]:
+    url = env_str("DATABASE_URL") or f"sqlite:///{OPENFANG_DATA_DIR / 'openfang.sqlite3'}"
+    try:
+        config: dict[str, Any] = dict(dj_database_url.parse(url))
+    except (ValueError, KeyError) as error:
+        raise ImproperlyConfigured(f"DATABASE_URL is not the URL of a database: {type(error).__name__}.") from None
+    if config["ENGINE"].endswith("sqlite3"):
+        config["OPTIONS"] = {
+            # Writers wait for each other instead of failing when a read turns into a write.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        }
+    else:
+        # The usage writer, the snapshot and the admin hold one each.
+        config.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 3}
+    return config
+
+
+DATABASES = {"default": database()}
+
+# Under ASGI a shared, persistent connection per thread is never given back; the pool keeps PostgreSQL's.
+CONN_MAX_AGE = 0
+
+REST_FRAMEWORK = {
+    "UNAUTHENTICATED_USER": None,
+    "EXCEPTION_HANDLER": "openai_compat.errors.exception_handler",
+}
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env_str("OPENFANG_LOG_LEVEL", "WARNING")},
+    "loggers": {
+        "django": {"handlers": [], "propagate": True},
+        "agents": {"level": env_str("OPENFANG_LOG_LEVEL", "INFO")},
+        "openai_compat": {"level": env_str("OPENFANG_LOG_LEVEL", "INFO")},
+        "openfang_site": {"level": env_str("OPENFANG_LOG_LEVEL", "INFO")},
+    },
+}
