@@ -1,0 +1,53 @@
+import asyncio
+from typing import Any
+
+
+class Flow:
+    """The pace of one connection: whoever writes waits while the client has too much left to read.
+
+    Twisted calls `pauseProducing` when more than 64 KB are unsent, and `resumeProducing` when all of it has been sent.
+    """
+
+    transport: Any
+    full = False
+    _drained: asyncio.Future[None] | None = None
+    _front: tuple[bytes, int] = (b"", 0)
+    _moved = 0.0
+
+    def pauseProducing(self) -> None:
+        self.full = True
+        super().pauseProducing()  # type: ignore[misc]
+
+    def resumeProducing(self) -> None:
+        self.release()
+        super().resumeProducing()  # type: ignore[misc]
+
+    def stopProducing(self) -> None:
+        self.release()
+        super().stopProducing()  # type: ignore[misc]
+
+    def release(self) -> None:
+        """Wake whoever waits to write: there is room again, or there is no connection any more."""
+        self.full = False
+        if self._drained is not None:
+            self._drained.set_result(None)
+            self._drained = None
+
+    async def drained(self) -> None:
+        """Wait until the client has read what was written so far."""
+        if self._drained is None:
+            self._drained = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._drained)
+
+    def stalled(self, now: float, patience: float) -> bool:
+        """Whether something is ready for the client and none of it has left for longer than `patience`.
+
+        What waits at the front of the buffer changes with each byte sent, and only then.
+        """
+        transport = self.transport
+        unsent = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        buffer, offset = self._front
+        if not unsent or buffer is not transport.dataBuffer or offset != transport.offset:
+            self._front = (transport.dataBuffer, transport.offset)
+            self._moved = now
+        return now - self._moved > patience

@@ -1,0 +1,199 @@
+import json
+from enum import Enum, auto
+from io import BytesIO
+from math import inf
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from daphne import http_protocol
+from twisted.web import http
+
+from openfang_site.server.flow import Flow
+
+if TYPE_CHECKING:
+    from openfang_site.server.daemon import Server
+
+# After a refusal the client may go on sending for `linger_seconds`, but not pause for longer than this.
+LINGER_QUIET_SECONDS = 5.0
+
+
+def error_body(message: str, kind: str, code: str | None) -> bytes:
+    """An error that the server makes itself, in the shape that OpenAI's clients read."""
+    return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}}).encode()
+
+
+class Phase(Enum):
+    """What a connection is doing; each phase has its own patience."""
+
+    IDLE = auto()
+    HEADER = auto()
+    BODY = auto()
+    ANSWER = auto()
+    REFUSED = auto()
+
+
+class Channel(Flow, http.HTTPChannel):  # type: ignore[misc]
+    """One client's connection, with a deadline for everything the client does."""
+
+    timeOut = None  # Twisted's own timer starts anew at each byte and costs a heap entry a request: see `check`
+    factory: "HTTPFactory"
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self.server = self.factory.server
+        self.limits = self.server.limits
+        self.phase = Phase.IDLE
+        self.deadline = self.server.now() + self.limits.header_seconds
+        self.server.channels.add(self)
+
+    def connectionLost(self, reason: Any) -> None:
+        super().connectionLost(reason)
+        self.release()
+        self.server.channel_closed(self)
+
+    def upgraded(self) -> None:
+        """Leave the connection to the WebSocket that has taken it over, but go on telling it when to wait."""
+        self.server.channel_closed(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.phase is Phase.IDLE:
+            self._enter(Phase.HEADER, self.limits.header_seconds)
+        elif self.phase is Phase.BODY:
+            self._enter(Phase.BODY, self.limits.body_seconds)
+        super().dataReceived(data)
+
+    def allHeadersReceived(self) -> None:
+        if self.length is not None and self.length > self.limits.body_bytes:
+            self.refuse_body()
+            return
+        self._enter(Phase.BODY, self.limits.body_seconds)
+        super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:
+        if self.phase is not Phase.REFUSED:
+            self._enter(Phase.ANSWER, inf)
+            super().allContentReceived()
+
+    def checkPersistence(self, request: Any, version: bytes) -> bool:
+        return bool(super().checkPersistence(request, version)) and not self.server.draining
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
+        if self.server.draining:
+            headers.setRawHeaders(b"connection", [b"close"])
+        super().writeHeaders(version, code, reason, headers)
+
+    def requestDone(self, request: Any) -> None:
+        if self.server.draining:
+            self.persistent = False
+        self._enter(Phase.IDLE, self.limits.idle_seconds)
+        super().requestDone(request)
+
+    def check(self, now: float) -> None:
+        """Cut a client that doesn't read, close one that has overrun its deadline."""
+        if self.stalled(now, self.limits.stall_seconds):
+            self.transport.abortConnection()
+        elif now > self.deadline:
+            self.loseConnection()
+
+    def close_unless_busy(self) -> None:
+        if self.phase in (Phase.IDLE, Phase.REFUSED):
+            self.loseConnection()
+
+    def refuse_body(self) -> None:
+        limit = self.limits.body_bytes
+        self.refuse(413, f"Request body is larger than {limit} bytes.", "request_too_large")
+
+    def refuse(self, status: int, message: str, code: str | None) -> None:
+        """Answer without the application, and throw away what the client still sends so that it can read the answer."""
+        if self.phase is Phase.REFUSED:
+            return
+        body = error_body(message, "invalid_request_error", code)
+        self.transport.write(
+            b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n"
+            b"x-request-id: req_%s\r\n\r\n%s"
+            % (status, http.RESPONSES[status], len(body), uuid4().hex.encode(), body)
+        )
+        self._enter(Phase.REFUSED, LINGER_QUIET_SECONDS)
+        self._linger_until = self.server.now() + self.limits.linger_seconds
+        self._linger_bytes = self.limits.linger_bytes
+        self.rawDataReceived = self._discard
+        self.setRawMode()
+        self.transport.loseWriteConnection()
+
+    def _discard(self, data: bytes) -> None:
+        self._linger_bytes -= len(data)
+        self.deadline = min(self.server.now() + LINGER_QUIET_SECONDS, self._linger_until)
+        if self._linger_bytes < 0:
+            self.loseConnection()
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self.refuse(400, "The request is not valid HTTP.", "bad_request")
+
+    def _enter(self, phase: Phase, patience: float) -> None:
+        self.phase = phase
+        self.deadline = self.server.now() + patience
+
+
+class WebRequest(http_protocol.WebRequest):  # type: ignore[misc]
+    """One request: its body is bounded while it is read, and its errors are JSON."""
+
+    channel: Channel
+
+    def __init__(self, channel: Channel, queued: object) -> None:
+        # Django parses forms itself; Twisted would do it here as well, for every POST.
+        super().__init__(channel, queued, parsePOSTFormSubmission=False)
+
+    def gotLength(self, length: int | None) -> None:
+        self.content = BytesIO()  # Twisted writes a body of more than 100 KB to a file: twice the time for 1 MB
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if self.content.tell() + len(data) > self.channel.limits.body_bytes:
+            self.content = BytesIO()
+            self.channel.refuse_body()
+        else:
+            self.content.write(data)
+
+    def process(self) -> Any:
+        processed = super().process()
+        if self.transport is None:
+            self.channel.upgraded()
+        elif self.application_queue:
+            self.content.close()  # the application has the body now; an answer may stream for minutes
+        return processed
+
+    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
+        kind = "invalid_request_error" if status < 500 else "api_error"
+        content = error_body(body.rstrip(".") + ".", kind, status_text.decode().lower().replace(" ", "_"))
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(content)),
+            (b"x-request-id", b"req_" + uuid4().hex.encode()),
+        ]
+        self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
+        self.handle_reply({"type": "http.response.body", "body": content})
+
+    def application_ended(self) -> None:
+        """End an answer that the application left open: with an error if nothing was sent, else cut short."""
+        if self._response_started:
+            self.channel.loseConnection()
+        elif self.server.draining:
+            self.basic_error(503, b"Service Unavailable", "The server is stopping")
+        else:
+            self.basic_error(500, b"Internal Server Error", "The server failed to answer this request")
+
+
+class HTTPFactory(http.HTTPFactory):  # type: ignore[misc]
+    """Makes a `Channel` for each connection."""
+
+    def __init__(self, server: "Server") -> None:
+        super().__init__(timeout=None)
+        self.server = server
+
+    def buildProtocol(self, addr: Any) -> Channel:
+        channel = Channel()
+        channel.factory = self
+        channel.requestFactory = WebRequest
+        return channel
+
+    def log(self, request: Any) -> None:
+        """Twisted would format an access log line for each request and throw it away."""
