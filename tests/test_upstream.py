@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -287,6 +288,16 @@ async def test_it_stops_with_hundreds_of_open_streams_and_leaves_nothing_behind(
     assert not any(request.client_gone.is_set() or request.answered.is_set() for request in upstream.requests)
     assert "upstream" not in [thread.name for thread in threading.enumerate()]
     gc.collect()  # what was left open warns now, and warnings are errors
+
+
+def test_it_stops_although_a_client_does_not_read():
+    with Upstream(default=junk([bytes(10_000_000)])) as upstream:
+        host, port = upstream.base_url.removeprefix("http://").removesuffix("/v1").split(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+            assert client.recv(12) == b"HTTP/1.1 200"
+            upstream.stop()
+            gc.collect()
 
 
 def test_it_runs_as_a_process_that_plays_one_answer_for_ever():

@@ -8,7 +8,21 @@ from tests.upstream.acts import Mark, Pause
 from tests.upstream.received import Moment, Received
 from tests.upstream.script import Script
 from tests.upstream.server import Upstream
-from tests.upstream.steps import Answer, Raw, Step, call, calls, calls_many, cuts, fails, hangs, junk, says, stalls
+from tests.upstream.steps import (
+    Answer,
+    Raw,
+    Step,
+    answers,
+    call,
+    calls,
+    calls_many,
+    cuts,
+    fails,
+    hangs,
+    junk,
+    says,
+    stalls,
+)
 from tests.upstream.wire import DONE, Call, CallStyle, Usage, chunk, error_frame, frame
 
 __all__ = [
@@ -25,6 +39,7 @@ __all__ = [
     "Step",
     "Upstream",
     "Usage",
+    "answers",
     "call",
     "calls",
     "calls_many",
