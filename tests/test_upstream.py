@@ -15,25 +15,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.upstream import (
-    DONE,
-    Call,
-    CallStyle,
-    Mark,
-    Upstream,
-    Usage,
-    call,
-    calls,
-    calls_many,
-    chunk,
-    cuts,
-    error_frame,
-    fails,
-    hangs,
-    junk,
-    says,
-    stalls,
-)
+from tests.upstream import Mark, Upstream
+from tests.upstream.steps import call, calls, calls_many, cuts, fails, hangs, junk, says, stalls
+from tests.upstream.wire import DONE, Call, CallStyle, Usage, chunk, error_frame
 
 
 @pytest.fixture
