@@ -55,7 +55,8 @@ class Server(daphne.server.Server):  # type: ignore[misc]
     ) -> None:
         """Serve until a signal; returns when nothing runs any more, and raises what a hook raised."""
         # Twisted logs what a protocol raises; everything else it says is below a warning.
-        globalLogBeginner.beginLoggingTo([STDLibLogObserver("twisted")], redirectStandardIO=False, discardBuffer=True)
+        observers: list[Any] = [STDLibLogObserver("twisted")]
+        globalLogBeginner.beginLoggingTo(observers, redirectStandardIO=False, discardBuffer=True)
         asyncio.set_event_loop(self.loop)
         port = self.listener.getsockname()[1]
         self._open()
@@ -84,7 +85,7 @@ class Server(daphne.server.Server):  # type: ignore[misc]
         try:
             on_ready()
             await self._asked_to_stop.wait()
-            self._drain()
+            await self._drain()
             on_drain()
             await self._until_settled(self.limits.drain_seconds)
             await self._cancel()
@@ -92,6 +93,8 @@ class Server(daphne.server.Server):  # type: ignore[misc]
             try:
                 await on_stopped()
             finally:
+                await self._end_tasks(asyncio.all_tasks() - {asyncio.current_task()})
+                await self.loop.shutdown_asyncgens()
                 reactor.stop()
 
     def stop(self) -> None:
@@ -100,9 +103,9 @@ class Server(daphne.server.Server):  # type: ignore[misc]
             self._settled.set()
         self._asked_to_stop.set()
 
-    def _drain(self) -> None:
+    async def _drain(self) -> None:
         self.draining = True
-        self.port.stopListening()
+        await self.port.stopListening().asFuture(self.loop)
         for channel in tuple(self.channels):
             channel.close_unless_busy()
         for protocol in tuple(self.connections):
@@ -119,17 +122,21 @@ class Server(daphne.server.Server):  # type: ignore[misc]
             return
 
     async def _cancel(self) -> None:
-        running = [task for details in self.connections.values() if (task := details.get("application_instance"))]
+        running = {task for details in self.connections.values() if (task := details.get("application_instance"))}
         if running:
             logger.warning("Cancelling %d requests that have not ended", len(running))
-            for task in running:
-                task.cancel()
-            await asyncio.wait(running, timeout=self.limits.cancel_seconds)
+            await self._end_tasks(running)
         for channel in tuple(self.channels):
-            channel.loseConnection()
+            channel.close()
         self._settled.clear()
         self._settle()
         await self._until_settled(1)  # for the last bytes to leave
+
+    async def _end_tasks(self, tasks: "set[asyncio.Task[Any]]") -> None:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=self.limits.cancel_seconds)
 
     def _settle(self) -> None:
         if self.draining and not self.channels and not self.connections:

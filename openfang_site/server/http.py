@@ -1,3 +1,6 @@
+# mypy: allow-untyped-calls
+# (Twisted has annotations for half of its methods)
+
 import json
 from enum import Enum, auto
 from io import BytesIO
@@ -6,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from daphne import http_protocol
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 from twisted.web import http
 
 from openfang_site.server.flow import Flow
@@ -32,7 +37,7 @@ class Phase(Enum):
     REFUSED = auto()
 
 
-class Channel(Flow, http.HTTPChannel):  # type: ignore[misc]
+class Channel(Flow, http.HTTPChannel):
     """One client's connection, with a deadline for everything the client does."""
 
     timeOut = None  # Twisted's own timer starts anew at each byte and costs a heap entry a request: see `check`
@@ -46,7 +51,7 @@ class Channel(Flow, http.HTTPChannel):  # type: ignore[misc]
         self.deadline = self.server.now() + self.limits.header_seconds
         self.server.channels.add(self)
 
-    def connectionLost(self, reason: Any) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
         self.release()
         self.server.channel_closed(self)
@@ -93,11 +98,15 @@ class Channel(Flow, http.HTTPChannel):  # type: ignore[misc]
         if self.stalled(now, self.limits.stall_seconds):
             self.transport.abortConnection()
         elif now > self.deadline:
-            self.loseConnection()
+            self.close()
+
+    def close(self) -> None:
+        """Send what is written, then close."""
+        self.loseConnection()
 
     def close_unless_busy(self) -> None:
         if self.phase in (Phase.IDLE, Phase.REFUSED):
-            self.loseConnection()
+            self.close()
 
     def refuse_body(self) -> None:
         limit = self.limits.body_bytes
@@ -110,21 +119,25 @@ class Channel(Flow, http.HTTPChannel):  # type: ignore[misc]
         body = error_body(message, "invalid_request_error", code)
         self.transport.write(
             b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n"
-            b"x-request-id: req_%s\r\n\r\n%s"
-            % (status, http.RESPONSES[status], len(body), uuid4().hex.encode(), body)
+            b"x-request-id: req_%s\r\n\r\n%s" % (status, http.RESPONSES[status], len(body), uuid4().hex.encode(), body)
         )
         self._enter(Phase.REFUSED, LINGER_QUIET_SECONDS)
         self._linger_until = self.server.now() + self.limits.linger_seconds
         self._linger_bytes = self.limits.linger_bytes
-        self.rawDataReceived = self._discard
         self.setRawMode()
         self.transport.loseWriteConnection()
 
-    def _discard(self, data: bytes) -> None:
+    def rawDataReceived(self, data: bytes) -> None:
+        if self.phase is not Phase.REFUSED:
+            super().rawDataReceived(data)
+            return
         self._linger_bytes -= len(data)
         self.deadline = min(self.server.now() + LINGER_QUIET_SECONDS, self._linger_until)
         if self._linger_bytes < 0:
-            self.loseConnection()
+            self.close()
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        self._respondToBadRequestAndDisconnect()
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         self.refuse(400, "The request is not valid HTTP.", "bad_request")
@@ -175,22 +188,22 @@ class WebRequest(http_protocol.WebRequest):  # type: ignore[misc]
     def application_ended(self) -> None:
         """End an answer that the application left open: with an error if nothing was sent, else cut short."""
         if self._response_started:
-            self.channel.loseConnection()
+            self.channel.close()
         elif self.server.draining:
             self.basic_error(503, b"Service Unavailable", "The server is stopping")
         else:
             self.basic_error(500, b"Internal Server Error", "The server failed to answer this request")
 
 
-class HTTPFactory(http.HTTPFactory):  # type: ignore[misc]
+class HTTPFactory(http.HTTPFactory):
     """Makes a `Channel` for each connection."""
 
     def __init__(self, server: "Server") -> None:
-        super().__init__(timeout=None)
+        super().__init__()
         self.server = server
 
-    def buildProtocol(self, addr: Any) -> Channel:
-        channel = Channel()
+    def buildProtocol(self, addr: Any) -> Any:
+        channel: Any = Channel()
         channel.factory = self
         channel.requestFactory = WebRequest
         return channel

@@ -23,11 +23,13 @@ class PortTaken(CannotListen):
 
 def listen(host: str, port: int) -> socket.socket:
     """Take the port, before anything else is started; port 0 takes a free one. IPv4, IPv6 or a name."""
+    if not 0 <= port <= 65535:
+        raise CannotListen(host, port, "ports go from 0 to 65535")  # the system takes 70000 for 4464
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         every_address = family == socket.AF_INET6 and address[0] == "::"
         listener = socket.create_server(
-            address[:2],  # type: ignore[arg-type]  # (host, port) in both families
+            address[:2],
             family=family,
             backlog=BACKLOG,
             dualstack_ipv6=every_address and socket.has_dualstack_ipv6(),
@@ -36,7 +38,5 @@ def listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise PortTaken(host, port) from error
         raise CannotListen(host, port, error.strerror or str(error)) from error
-    except OverflowError as error:
-        raise CannotListen(host, port, "ports go from 0 to 65535") from error
     listener.setblocking(False)
     return listener

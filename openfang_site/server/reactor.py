@@ -10,7 +10,7 @@ import uvloop
 from twisted.internet import asyncioreactor
 
 if "twisted.internet.reactor" not in sys.modules:
-    asyncioreactor.install(uvloop.new_event_loop())
+    asyncioreactor.install(uvloop.new_event_loop())  # type: ignore[no-untyped-call]
     # Daphne makes a loop even where one is chosen already; nothing would ever run or close it.
     import daphne.server
 
