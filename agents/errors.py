@@ -5,6 +5,8 @@ AgentError
 ├── InvalidRequest(param, code)       the caller asked for something that cannot be run
 │   └── ContextLengthExceeded         the conversation is longer than the model can read
 ├── LimitExceeded(code)               the run reached one of its agent's limits
+├── RunAbandoned                      the caller left before the answer was complete
+├── ServerStopped                     this server was told to stop and could not wait for the answer
 ├── UsageNotRecorded                  the usage row could not be written, so the run is not admitted or not confirmed
 └── ProviderError(retryable)          the LLM API refused or broke
     ├── ProviderUnavailable           it could not be reached, or answered 5xx
@@ -48,6 +50,14 @@ class LimitExceeded(AgentError):
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class RunAbandoned(AgentError):
+    code = "client_disconnected"
+
+
+class ServerStopped(AgentError):
+    code = "server_stopped"
 
 
 class UsageNotRecorded(AgentError):

@@ -173,9 +173,10 @@ class Parameters(Struct, omit_defaults=True, frozen=True):
 
 
 class ModelRequest(Struct, frozen=True):
-    """One call of a language model, whichever model takes it."""
+    """One call of a language model, whichever model takes it; `deadline` is on the event loop's clock."""
 
     messages: list[Message]
+    deadline: float
     tools: list[ToolSpec] = field(default_factory=list)
     parameters: Parameters = Parameters()
 
@@ -209,28 +210,29 @@ class Delta(Struct):
     usage: Usage | None = None
 
 
-class LLMCallEnded(Struct):
-    """A call of a model is over, answered or not; times are in milliseconds."""
+class LLMCallStarted(Struct):
+    """A model is being asked; its deltas follow, then LLMCallEnded."""
 
     model: ModelSpec
-    duration_ms: int
-    first_token_ms: int | None = None
-    usage: Usage = Usage()
-    usage_source: UsageSource = UsageSource.NONE
-    error_code: str = ""
+    request: ModelRequest
 
-    @property
-    def cost(self) -> Decimal | None:
-        return self.model.prices.cost(self.usage)
+
+class LLMCallEnded(Struct):
+    """The call is over: answered, or failed with `error_code`; usage is None if the provider told none."""
+
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    error_code: str = ""
 
 
 class Finished(Struct):
-    """The answer is complete; nothing follows."""
+    """The answer is complete; nothing follows. `usage` is that of all the run's LLM calls."""
 
     finish_reason: FinishReason
+    usage: Usage = Usage()
 
 
-Event = Delta | LLMCallEnded | Finished
+Event = LLMCallStarted | Delta | LLMCallEnded | Finished
 
 
 class Provider(Protocol):

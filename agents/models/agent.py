@@ -25,9 +25,14 @@ class Agent(Served):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(
-        max_length=64, unique=True, validators=[validate_agent_name], help_text="Clients address the agent as openfang:<name>."
+        max_length=64,
+        unique=True,
+        validators=[validate_agent_name],
+        help_text="Clients address the agent as openfang:<name>.",
     )
-    description = models.CharField(max_length=300, blank=True, help_text="One sentence; clients show it in their model lists.")
+    description = models.CharField(
+        max_length=300, blank=True, help_text="One sentence; clients show it in their model lists."
+    )
     system_prompt = models.TextField(blank=True, help_text="Goes before every conversation.")
     model = models.ForeignKey(
         LanguageModel,
@@ -57,7 +62,10 @@ class Agent(Served):
         help_text="Tokens the model may write in one call. Empty: no limit of ours.",
     )
     max_llm_calls = models.PositiveIntegerField(
-        "LLM calls", default=10, validators=[MinValueValidator(1)], help_text="Calls of the model that one request may make."
+        "LLM calls",
+        default=10,
+        validators=[MinValueValidator(1)],
+        help_text="Calls of the model that one request may make.",
     )
     run_timeout = models.PositiveIntegerField(
         default=600, validators=[MinValueValidator(1)], help_text="Seconds that one request may take."

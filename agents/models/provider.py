@@ -1,10 +1,13 @@
+import os
+
 from django.core.validators import RegexValidator
 from django.db import models
 
 from agents.models.served import Served, ServedQuerySet
 
 validate_slug_name = RegexValidator(
-    r"^[a-z0-9][a-z0-9._-]{0,63}$", "Use 1 to 64 of a-z, 0-9, dot, underscore and hyphen, beginning with a letter or digit."
+    r"^[a-z0-9][a-z0-9._-]{0,63}$",
+    "Use 1 to 64 of a-z, 0-9, dot, underscore and hyphen, beginning with a letter or digit.",
 )
 
 
@@ -41,19 +44,29 @@ class Provider(Served):
     def __str__(self) -> str:
         return self.label or self.name
 
+    def key_from_environment(self) -> str | None:
+        """Return the key, if the variable is set: which one to read is data, so it is read here and not in the settings."""
+        return os.environ.get(self.api_key_env, "").strip() or None if self.api_key_env else None
+
 
 class LanguageModel(Served):
     """A model of a provider, with what is known of it. Empty is unknown; a price of 0 is free."""
 
     provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="language_models")
     name = models.CharField(max_length=200, help_text="As the provider's API calls it.")
-    context_window = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens it can read and write in one call.")
+    context_window = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Tokens it can read and write in one call."
+    )
     max_output_tokens = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens it can write in one call.")
     prompt_price = models.DecimalField(
         max_digits=12, decimal_places=6, null=True, blank=True, help_text="US dollars per million prompt tokens."
     )
     cached_price = models.DecimalField(
-        max_digits=12, decimal_places=6, null=True, blank=True, help_text="US dollars per million prompt tokens read from its cache."
+        max_digits=12,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        help_text="US dollars per million prompt tokens read from its cache.",
     )
     completion_price = models.DecimalField(
         max_digits=12, decimal_places=6, null=True, blank=True, help_text="US dollars per million completion tokens."

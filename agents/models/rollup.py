@@ -5,7 +5,25 @@ from django.db import models
 from agents.models.money import UsdField
 
 # Upper bounds in milliseconds, each about 1.6 times the one before: a percentile read from them is right to within a quarter.
-HISTOGRAM_BOUNDS = (50, 100, 200, 350, 600, 1_000, 1_600, 2_500, 4_000, 6_500, 10_000, 16_000, 25_000, 40_000, 65_000, 120_000, 300_000)
+HISTOGRAM_BOUNDS = (
+    50,
+    100,
+    200,
+    350,
+    600,
+    1_000,
+    1_600,
+    2_500,
+    4_000,
+    6_500,
+    10_000,
+    16_000,
+    25_000,
+    40_000,
+    65_000,
+    120_000,
+    300_000,
+)
 HISTOGRAM_BUCKETS = (*(f"le_{bound}" for bound in HISTOGRAM_BOUNDS), "over")
 QUARTER_HOUR = 900
 

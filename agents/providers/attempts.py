@@ -1,0 +1,58 @@
+"""Asking a model, and asking again: retries, then the agent's fallback models, as long as nothing was answered."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from agents.errors import AgentError, ContextLengthExceeded, ProviderError, ProviderRateLimited
+from agents.types import Delta, LLMCallEnded, LLMCallStarted, ModelRequest, ModelSpec, Provider
+
+TRIES = 3
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 10.0
+
+
+async def ask(
+    provider: Provider, models: tuple[ModelSpec, ...], request: ModelRequest
+) -> AsyncGenerator[LLMCallStarted | Delta | LLMCallEnded, None]:
+    """Yield the answer of the first model that gives one, and the start and end of every call made for it.
+
+    Raises the first model's error when none answers: it is the one that the administrator meant to be used.
+    """
+    first_error: AgentError | None = None
+    for model in models:
+        for attempt in range(TRIES):
+            yield LLMCallStarted(model, request)
+            answered = False
+            try:
+                async with aclosing(provider.stream(model, request)) as deltas:
+                    async for delta in deltas:
+                        if delta.finish_reason is not None:
+                            yield LLMCallEnded(delta.finish_reason, delta.usage)
+                            return
+                        answered = True
+                        yield delta
+            except AgentError as error:
+                yield LLMCallEnded(error_code=error.code)
+                if answered or not isinstance(error, ProviderError | ContextLengthExceeded):
+                    raise
+                first_error = first_error or error
+                pause = _pause_before_retry(error, attempt, request.deadline)
+            if pause is None:
+                break
+            await asyncio.sleep(pause)
+    assert first_error is not None
+    raise first_error
+
+
+def _pause_before_retry(error: AgentError, attempt: int, deadline: float) -> float | None:
+    """Return the seconds to wait before asking the same model again, or None if that is no use."""
+    if not isinstance(error, ProviderError) or not error.retryable or attempt == TRIES - 1:
+        return None
+    pause = FIRST_PAUSE * 2**attempt * random.uniform(0.75, 1.25)
+    if isinstance(error, ProviderRateLimited) and error.retry_after is not None:
+        pause = error.retry_after
+    if pause > LONGEST_PAUSE or asyncio.get_running_loop().time() + pause >= deadline:
+        return None
+    return pause

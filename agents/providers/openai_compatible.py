@@ -1,0 +1,111 @@
+"""Any LLM API that speaks OpenAI's chat completions, always streamed.
+
+Called with aiohttp and not with the `openai` package: a call and its 50 chunks cost a third of the CPU.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from agents.errors import AgentError, LimitExceeded, ProviderRefused, ProviderTimeout, ProviderUnavailable
+from agents.providers.refusals import refusal
+from agents.providers.wire import ChunkReader
+from agents.types import Delta, FinishReason, ModelRequest, ModelSpec
+
+CONNECT_SECONDS = 10
+ERROR_BODY_BYTES = 64 * 1024
+
+
+class OpenAICompatible:
+    """Calls OpenAI-compatible APIs over one pool of connections; a silence of `idle_seconds` ends a call."""
+
+    def __init__(self, *, idle_seconds: float) -> None:
+        self._idle_seconds = idle_seconds
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            headers={"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "openfang"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def aclose(self) -> None:
+        await self._session.close()
+
+    async def stream(self, model: ModelSpec, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+        """Ask the model and yield its answer as it comes; the last delta has the finish reason and the usage."""
+        response = await self._ask(model, request)
+        try:
+            reader = ChunkReader()
+            while data := await self._within(request, model, response.content.readany()):
+                for delta in reader.read(data):
+                    yield delta
+                if reader.done:
+                    break
+            for delta in reader.end():
+                yield delta
+        except aiohttp.ClientError as error:
+            raise ProviderUnavailable(f"{model.provider.label} broke off in mid-answer.") from error
+        finally:
+            # Closed, not released: what the provider might still send is not worth waiting for.
+            response.release() if response.content.at_eof() else response.close()
+        if reader.finish_reason is None and not reader.done:
+            raise ProviderUnavailable(f"{model.provider.label} broke off in mid-answer.")
+        yield Delta(finish_reason=reader.finish_reason or FinishReason.STOP, usage=reader.usage)
+
+    async def _ask(self, model: ModelSpec, request: ModelRequest) -> aiohttp.ClientResponse:
+        """Send the request and return the response once its status says that an answer follows."""
+        provider = model.provider
+        if provider.api_key_env and not provider.api_key:
+            raise ProviderRefused(f"{provider.label} has no API key on this server: {provider.api_key_env} is not set.")
+        headers = {"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {}
+        url = f"{provider.base_url.rstrip('/')}/chat/completions"
+        sending = self._session.post(url, data=_body(model, request), headers=headers, allow_redirects=False)
+        try:
+            response = await self._within(request, model, sending)
+        except (aiohttp.ClientError, OSError) as error:
+            raise ProviderUnavailable(f"{provider.label} cannot be reached ({type(error).__name__}).") from error
+        if response.status == 200:
+            return response
+        raise await self._refusal(model, request, response)
+
+    async def _refusal(self, model: ModelSpec, request: ModelRequest, response: aiohttp.ClientResponse) -> AgentError:
+        try:
+            body = await self._within(request, model, response.content.read(ERROR_BODY_BYTES))
+        except aiohttp.ClientError:
+            body = b""
+        finally:
+            response.close()
+        return refusal(model, response.status, body, response.headers.get("retry-after"))
+
+    async def _within(self, request: ModelRequest, model: ModelSpec, waiting: Any) -> Any:
+        """Await, but not beyond the idle time, nor beyond the run's deadline."""
+        now = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout_at(min(now + self._idle_seconds, request.deadline)):
+                return await waiting
+        except TimeoutError:
+            if now + self._idle_seconds < request.deadline:
+                raise ProviderTimeout(f"{model.provider.label} was silent for {self._idle_seconds:g} s.") from None
+            raise LimitExceeded("The run reached its time limit.", code="run_timeout") from None
+
+
+def _body(model: ModelSpec, request: ModelRequest) -> bytes:
+    parameters = {
+        name: value for name, value in msgspec.structs.asdict(request.parameters).items() if value is not None
+    }
+    if "max_tokens" in parameters and "//api.openai.com/" in model.provider.base_url:
+        # OpenAI's reasoning models refuse the old name; other servers do not know the new one.
+        parameters["max_completion_tokens"] = parameters.pop("max_tokens")
+    body: dict[str, Any] = {
+        "model": model.name,
+        "messages": request.messages,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **parameters,
+    }
+    if request.tools:
+        body["tools"] = request.tools
+    return msgspec.json.encode(body)

@@ -1,0 +1,186 @@
+"""What OpenAI-compatible servers send back, read leniently: every field may be absent, null or of an odd type."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from agents.errors import BadModelAnswer, ProviderUnavailable
+from agents.types import Delta, FinishReason, ToolCallDelta, Usage
+
+FINISH_REASONS = {
+    "stop": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "max_tokens": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "function_call": FinishReason.TOOL_CALLS,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    "safety": FinishReason.CONTENT_FILTER,
+}
+
+
+class WireDetails(Struct):
+    cached_tokens: Any = None
+    reasoning_tokens: Any = None
+
+
+class WireUsage(Struct):
+    prompt_tokens: Any = None
+    completion_tokens: Any = None
+    prompt_tokens_details: WireDetails | None = None
+    completion_tokens_details: WireDetails | None = None
+    prompt_cache_hit_tokens: Any = None  # DeepSeek's name for cached_tokens
+
+    def usage(self) -> Usage:
+        prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
+        cached = _count(prompt.cached_tokens if prompt else None) or _count(self.prompt_cache_hit_tokens)
+        prompt_tokens = _count(self.prompt_tokens)
+        return Usage(
+            prompt_tokens=prompt_tokens,
+            completion_tokens=_count(self.completion_tokens),
+            cached_tokens=min(cached, prompt_tokens),
+            reasoning_tokens=_count(completion.reasoning_tokens if completion else None),
+        )
+
+
+class WireFunction(Struct):
+    name: Any = None
+    arguments: Any = None
+
+
+class WireToolCall(Struct):
+    index: Any = None
+    id: Any = None
+    function: WireFunction | None = None
+
+
+class WireDelta(Struct):
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+    tool_calls: list[WireToolCall] | None = None
+
+
+class WireChoice(Struct):
+    delta: WireDelta | None = None
+    finish_reason: Any = None
+
+
+class WireChunk(Struct):
+    choices: list[WireChoice] | None = None
+    usage: WireUsage | None = None
+    error: Any = None
+
+
+_decode_chunk = msgspec.json.Decoder(WireChunk).decode
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _text(value: Any) -> str:
+    """Return a text that may come as a string or, from some servers, as a list of text parts."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str))
+    return ""
+
+
+class ChunkReader:
+    """Turns the bytes of one streamed answer into deltas.
+
+    Reads line by line, because every known server sends one JSON text a line, whether or not blank lines stand between.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._calls: list[_Call] = []
+        self._call_at: dict[int, _Call] = {}
+        self.finish_reason: FinishReason | None = None
+        self.usage: Usage | None = None
+        self.done = False
+
+    def read(self, data: bytes) -> list[Delta]:
+        """Return the deltas that these bytes complete. Raises BadModelAnswer, or the provider's own mid-stream error."""
+        lines = (self._rest + data).splitlines(keepends=True)
+        self._rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
+        deltas = []
+        for line in lines:
+            if (delta := self._line(line)) is not None:
+                deltas.append(delta)
+        return deltas
+
+    def end(self) -> list[Delta]:
+        """Return what a last line without a line break holds."""
+        rest, self._rest = self._rest, b""
+        delta = self._line(rest)
+        return [] if delta is None else [delta]
+
+    def _line(self, line: bytes) -> Delta | None:
+        if not line.startswith(b"data:"):
+            return None
+        payload = line[5:].strip()
+        if payload == b"[DONE]":
+            self.done = True
+            return None
+        if not payload or self.done:
+            return None
+        try:
+            chunk = _decode_chunk(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise BadModelAnswer("The provider sent a chunk that is not valid.") from None
+        return self._chunk(chunk)
+
+    def _chunk(self, chunk: WireChunk) -> Delta | None:
+        if chunk.error:
+            message = chunk.error.get("message") if isinstance(chunk.error, dict) else chunk.error
+            raise ProviderUnavailable(f"The provider broke off: {str(message)[:300]}")
+        if chunk.usage is not None:
+            self.usage = chunk.usage.usage()
+        if not chunk.choices:
+            return None
+        choice = chunk.choices[0]
+        if isinstance(choice.finish_reason, str) and choice.finish_reason:
+            self.finish_reason = FINISH_REASONS.get(choice.finish_reason.lower(), FinishReason.STOP)
+        wire = choice.delta
+        if wire is None:
+            return None
+        delta = Delta(
+            text=_text(wire.content),
+            reasoning=_text(wire.reasoning_content) or _text(wire.reasoning),
+            refusal=_text(wire.refusal),
+            tool_calls=tuple(map(self._tool_call, wire.tool_calls)) if wire.tool_calls else (),
+        )
+        return delta if delta.text or delta.reasoning or delta.refusal or delta.tool_calls else None
+
+    def _tool_call(self, wire: WireToolCall) -> ToolCallDelta:
+        """Return a piece of a call under an index of our own: servers leave theirs out, or give all calls index 0."""
+        function = wire.function or WireFunction()
+        name = function.name if isinstance(function.name, str) and function.name else None
+        call_id = wire.id if isinstance(wire.id, str) and wire.id else None
+        indexed = isinstance(wire.index, int)
+        call = self._call_at.get(wire.index) if indexed else (self._calls[-1] if self._calls else None)
+        if call is None or (call_id and call_id != call.id) or (not indexed and name and not call_id):
+            call = _Call(len(self._calls), call_id)
+            self._calls.append(call)
+            if indexed:
+                self._call_at[wire.index] = call
+            return ToolCallDelta(call.index, call_id, name, _arguments(function.arguments))
+        # Some servers repeat id and name with every piece; clients would add the names up.
+        return ToolCallDelta(call.index, None, None, _arguments(function.arguments))
+
+
+class _Call(Struct):
+    index: int
+    id: str | None
+
+
+def _arguments(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else msgspec.json.encode(value).decode()

@@ -1,0 +1,238 @@
+"""What is served, held in memory: agents, models, providers and keys, as they are in the database.
+
+Requests read this copy and no table. A thread of its own reads it anew when a served row has changed: at once in the
+process that saved the row, within POLL_SECONDS in every other.
+"""
+
+import hmac
+import logging
+import threading
+from concurrent.futures import Future
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.utils import timezone
+from msgspec import Struct
+
+from agents import catalog
+from agents.errors import AgentNotFound
+from agents.models import Agent, ApiKey, LanguageModel, Provider, Revision, served_changed
+from agents.models.api_key import PREFIX_LENGTH, key_digest
+from agents.types import AgentSpec, ModelSpec, Prices, ProviderSpec
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+
+
+class KeySpec(Struct, frozen=True):
+    """An API key as requests meet it; `agent_ids` of None opens every agent."""
+
+    id: UUID
+    name: str
+    digest: str
+    agent_ids: frozenset[UUID] | None
+    expires_at: datetime | None
+    revoked: bool
+
+    @property
+    def valid(self) -> bool:
+        return not self.revoked and (self.expires_at is None or timezone.now() < self.expires_at)
+
+    def opens(self, agent: AgentSpec) -> bool:
+        return self.agent_ids is None or agent.id in self.agent_ids
+
+
+class Snapshot:
+    """Agents, oldest first, and keys at one revision of the database."""
+
+    def __init__(self, revision: int, agents: list[AgentSpec], keys: dict[str, KeySpec]) -> None:
+        self.revision = revision
+        self.agents = agents
+        self._by_name = {agent.name: agent for agent in agents}
+        self._by_id = {agent.id: agent for agent in agents}
+        self._keys = keys
+
+    @property
+    def keyless(self) -> bool:
+        """True while no key was ever made, so that the server is open on loopback."""
+        return not self._keys
+
+    def authenticate(self, raw: str) -> KeySpec | None:
+        """Return the key that these characters are, if it is valid."""
+        key = self._keys.get(raw[:PREFIX_LENGTH])
+        if key is None or not hmac.compare_digest(key.digest, key_digest(raw)):
+            return None
+        return key if key.valid else None
+
+    def visible(self, key: KeySpec | None) -> list[AgentSpec]:
+        """Return the agents that a caller may know of."""
+        return self.agents if key is None else [agent for agent in self.agents if key.opens(agent)]
+
+    def find(self, model: str, key: KeySpec | None) -> AgentSpec | None:
+        """Return the agent that a model name addresses: `openfang:<name or id>`, an id, or a name."""
+        name = model.strip().lower().removeprefix("openfang:")
+        agent = self._by_name.get(name)
+        if agent is None and (agent_id := _uuid(name)):
+            agent = self._by_id.get(agent_id)
+        return agent if agent is not None and (key is None or key.opens(agent)) else None
+
+    def resolve(self, model: str, key: KeySpec | None) -> AgentSpec:
+        """Return the agent that answers for a model name; names of other services fall back to the first agent.
+
+        Raises AgentNotFound, which never tells whether the agent exists and is only not the caller's.
+        """
+        if agent := self.find(model, key):
+            return agent
+        name = model.strip().lower()
+        explicit = name.startswith("openfang:") or _uuid(name) is not None
+        if not explicit and settings.OPENFANG_FALLBACK_TO_FIRST_AGENT and (visible := self.visible(key)):
+            return visible[0]
+        raise AgentNotFound(f"No agent found for model '{model[:200]}'")
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def read_snapshot() -> Snapshot:
+    """Read everything that is served from the database."""
+    revision = Revision.current()
+    providers = {provider.pk: _provider_spec(provider) for provider in Provider.objects.all()}
+    models = {
+        row.pk: _model_spec(row, providers[row.provider_id])
+        for row in LanguageModel.objects.all()
+        if row.provider_id in providers
+    }
+    default = default_model(list(models.values()))
+    agents = [
+        _agent_spec(agent, models, default)
+        for agent in Agent.objects.filter(enabled=True).order_by("created_at", "id").prefetch_related("fallbacks")
+    ]
+    keys = {key.prefix: _key_spec(key) for key in ApiKey.objects.prefetch_related("agents")}
+    return Snapshot(revision, agents, keys)
+
+
+def default_model(models: list[ModelSpec]) -> ModelSpec | None:
+    """Return the model of agents that name none: the settings', else that of the first provider whose key is here."""
+    provider, name = settings.OPENFANG_DEFAULT_PROVIDER, settings.OPENFANG_DEFAULT_MODEL
+    by_name = {(model.provider.name, model.name): model for model in models}
+    known = {entry.name: entry for entry in catalog.load_catalog().providers}
+    if provider and not name:
+        name = known[provider].default_model or "" if provider in known else ""
+    if name:
+        matching = (model for (at, called), model in by_name.items() if called == name and provider in ("", at))
+        return next(matching, None)
+    for entry in known.values():
+        model = by_name.get((entry.name, entry.default_model or ""))
+        if model is not None and (model.provider.api_key or model.provider.kind == "embedded"):
+            return model
+    return None
+
+
+def _provider_spec(row: Provider) -> ProviderSpec:
+    return ProviderSpec(
+        name=row.name,
+        label=str(row),
+        kind="embedded" if row.kind == "embedded" else "openai",
+        base_url=row.base_url,
+        api_key=row.key_from_environment(),
+        api_key_env=row.api_key_env,
+    )
+
+
+def _model_spec(row: LanguageModel, provider: ProviderSpec) -> ModelSpec:
+    return ModelSpec(
+        name=row.name,
+        provider=provider,
+        context_window=row.context_window,
+        max_output_tokens=row.max_output_tokens,
+        prices=Prices(row.prompt_price, row.cached_price, row.completion_price),
+        tools=row.tools,
+        vision=row.vision,
+        reasoning=row.reasoning,
+    )
+
+
+def _agent_spec(row: Agent, models: dict[int, ModelSpec], default: ModelSpec | None) -> AgentSpec:
+    first = models.get(row.model_id) if row.model_id else default
+    fallbacks = (models.get(fallback.model_id) for fallback in row.fallbacks.all())
+    chain = dict.fromkeys(model for model in (first, *fallbacks) if model is not None)
+    return AgentSpec(
+        id=row.id,
+        name=row.name,
+        description=row.description,
+        created=int(row.created_at.timestamp()),
+        system_prompt=row.system_prompt,
+        models=tuple(chain),
+        temperature=row.temperature,
+        top_p=row.top_p,
+        max_tokens=row.max_tokens,
+        max_llm_calls=row.max_llm_calls,
+        run_timeout=row.run_timeout,
+        honour_client_parameters=row.honour_client_parameters,
+    )
+
+
+def _key_spec(row: ApiKey) -> KeySpec:
+    return KeySpec(
+        id=row.id,
+        name=row.name,
+        digest=row.digest,
+        agent_ids=frozenset(agent.id for agent in row.agents.all()) if row.limited else None,
+        expires_at=row.expires_at,
+        revoked=row.revoked_at is not None,
+    )
+
+
+class SnapshotKeeper:
+    """Holds the current snapshot and renews it, from `start` to `stop`, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.current = Snapshot(0, [], {})
+        self._read: Future[None] = Future()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._watch, name="openfang-snapshot", daemon=True)
+
+    def start(self) -> None:
+        """Read the snapshot and keep it current; raises DatabaseError if it cannot be read at all."""
+        served_changed.connect(self._changed)
+        self._thread.start()
+        self._read.result()
+
+    def stop(self) -> None:
+        served_changed.disconnect(self._changed)
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(timeout=5)
+
+    def _changed(self, **_: object) -> None:
+        self._wake.set()
+
+    def _watch(self) -> None:
+        try:
+            self.current = read_snapshot()
+        except DatabaseError as error:
+            self._read.set_exception(error)
+            return
+        self._read.set_result(None)
+        failing = False
+        while not self._stopping:
+            self._wake.wait(POLL_SECONDS)
+            self._wake.clear()
+            try:
+                if Revision.current() != self.current.revision:
+                    self.current = read_snapshot()
+                failing = False
+            except DatabaseError as error:
+                if not failing:
+                    logger.warning("The database does not answer; agents are served as last read: %s", error)
+                failing = True
+                connection.close()
+        connection.close()

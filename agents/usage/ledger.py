@@ -1,0 +1,179 @@
+"""The writing of usage rows: one thread, which commits whatever has gathered in one transaction."""
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from uuid import UUID
+
+from django.db import DatabaseError, connection, transaction
+from msgspec import Struct
+
+from agents.errors import UsageNotRecorded
+from agents.models import Status, UsageRecord, UsageStep
+from agents.usage import workers
+from agents.usage.rollups import add_to_rollups, take_back_lost
+
+logger = logging.getLogger(__name__)
+
+OPEN_SECONDS = 5.0
+CLOSE_SECONDS = 30.0
+RETRY_SECONDS = 1.0
+IDENTITY = ("id", "started_at", "worker_id", "agent", "agent_name", "api_key", "api_key_name", "endpoint", "streamed")
+ASKED = ("requested_model", "client_address", "user_agent", "end_user")
+CLOSING_FIELDS = [field for field in UsageRecord._meta.concrete_fields if field.name not in (*IDENTITY, *ASKED)]
+CLOSE_ROW = (
+    f"UPDATE {UsageRecord._meta.db_table} SET {', '.join(f'{field.column} = %s' for field in CLOSING_FIELDS)} "
+    "WHERE id = %s AND status = %s"
+)
+LOST_FIELDS = [field.attname for field in UsageRecord._meta.concrete_fields if field.name in IDENTITY]
+
+
+class Entry(Struct, eq=False):
+    """A row to be opened (no steps) or closed, and the request that waits for it."""
+
+    row: UsageRecord
+    committed: asyncio.Future[None]
+    steps: list[UsageStep] | None = None
+
+    @property
+    def opens(self) -> bool:
+        return self.steps is None
+
+
+class Ledger:
+    """Opens and closes usage rows. What cannot be committed now is kept and tried again, in order."""
+
+    def __init__(self) -> None:
+        self.worker_id: UUID | None = None
+        self._queue: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._unwritten: list[Entry] = []
+        self._renewed = time.monotonic()
+        self._thread = threading.Thread(target=self._work, name="openfang-ledger", daemon=True)
+        self._registered: Future[UUID] = Future()
+
+    def start(self) -> None:
+        """Enter this process among the workers; raises DatabaseError if that fails."""
+        self._thread.start()
+        self.worker_id = self._registered.result()
+
+    def stop(self) -> None:
+        """Write what is left, give the lease back and end the thread."""
+        self._queue.put(None)
+        self._thread.join(timeout=CLOSE_SECONDS)
+
+    async def open(self, row: UsageRecord) -> None:
+        """Commit the row of a request that begins. Raises UsageNotRecorded if that cannot be done in OPEN_SECONDS."""
+        await self._commit(Entry(row, asyncio.get_running_loop().create_future()), OPEN_SECONDS)
+
+    async def close(self, row: UsageRecord, steps: list[UsageStep]) -> None:
+        """Commit how a request ended. Raises UsageNotRecorded after CLOSE_SECONDS; the row is then still tried again."""
+        await self._commit(Entry(row, asyncio.get_running_loop().create_future(), steps), CLOSE_SECONDS)
+
+    async def _commit(self, entry: Entry, seconds: float) -> None:
+        self._queue.put(entry)
+        try:
+            async with asyncio.timeout(seconds):
+                await entry.committed
+        except TimeoutError:
+            raise UsageNotRecorded("The usage of this request could not be recorded.") from None
+
+    def _work(self) -> None:
+        try:
+            worker_id = workers.register()
+        except DatabaseError as error:
+            self._registered.set_exception(error)
+            return
+        self._registered.set_result(worker_id)
+        stopping = False
+        while not stopping:
+            stopping = self._gather()
+            self._write()
+            if time.monotonic() - self._renewed >= workers.RENEW_SECONDS:
+                self._guarded(partial(workers.renew, worker_id))
+                self._renewed = time.monotonic()
+        self._guarded(partial(workers.leave, worker_id))
+        connection.close()
+
+    def _gather(self) -> bool:
+        """Wait for entries and take all there are; true when the last is in."""
+        try:
+            entry = self._queue.get(timeout=RETRY_SECONDS if self._unwritten else workers.RENEW_SECONDS)
+            while entry is not None:
+                self._unwritten.append(entry)
+                entry = self._queue.get_nowait()
+        except queue.Empty:
+            return False
+        return True
+
+    def _write(self) -> None:
+        """Commit all that is unwritten at once; if that fails, each on its own, so that a bad row holds up no other."""
+        batch = [entry for entry in self._unwritten if not (entry.opens and entry.committed.cancelled())]
+        self._unwritten = []
+        if not batch or self._guarded(partial(_commit_entries, batch)):
+            _confirm(batch)
+            return
+        for entry in batch:
+            if self._guarded(partial(_commit_entries, [entry])):
+                _confirm([entry])
+            else:
+                self._unwritten.append(entry)
+
+    def _guarded(self, work: Callable[[], object]) -> bool:
+        try:
+            with transaction.atomic():
+                work()
+        except DatabaseError as error:
+            logger.warning("Usage could not be written, it will be tried again: %s", error)
+            connection.close()
+            return False
+        return True
+
+
+def _commit_entries(entries: list[Entry]) -> None:
+    UsageRecord.objects.bulk_create([entry.row for entry in entries if entry.opens])
+    closed = [entry for entry in entries if entry.steps is not None and _close(entry.row)]
+    UsageStep.objects.bulk_create([step for entry in closed for step in entry.steps or ()])
+    add_to_rollups([entry.row for entry in closed])
+
+
+def _close(row: UsageRecord) -> bool:
+    """Write the row as it ended; false if it was never opened, because its request left first."""
+    if _update(row, Status.RUNNING):
+        return True
+    if not _update(row, Status.LOST):
+        return False
+    # This process was taken for dead, for example because its machine slept, and is not.
+    lost = UsageRecord(**{name: getattr(row, name) for name in LOST_FIELDS}, status=Status.LOST)
+    take_back_lost([lost])
+    return True
+
+
+def _update(row: UsageRecord, status: Status) -> bool:
+    values = [field.get_db_prep_save(getattr(row, field.attname), connection) for field in CLOSING_FIELDS]
+    row_id = UsageRecord._meta.pk.get_db_prep_save(row.id, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(CLOSE_ROW, [*values, row_id, status.value])
+        return cursor.rowcount > 0
+
+
+def _confirm(entries: list[Entry]) -> None:
+    """Let the requests go on that wait for these entries, each on its own event loop."""
+    waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for entry in entries:
+        waiting.setdefault(entry.committed.get_loop(), []).append(entry.committed)
+    for loop, futures in waiting.items():
+        # The loop may have been closed under a request that nobody waits for any more.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_resolve, futures)
+
+
+def _resolve(futures: list[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)

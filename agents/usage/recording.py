@@ -1,0 +1,102 @@
+"""What one run uses, gathered from its events."""
+
+import time
+from decimal import Decimal
+
+from django.utils import timezone
+
+from agents.models import Status, StepKind, UsageRecord, UsageStep
+from agents.types import Delta, Event, Finished, FinishReason, LLMCallEnded, LLMCallStarted, Usage, UsageSource
+from agents.usage import estimates
+
+
+class Recording:
+    """Follows a run from its opening row to its closing one. Times are measured here, in milliseconds."""
+
+    def __init__(self, row: UsageRecord) -> None:
+        self.row = row
+        self.steps: list[UsageStep] = []
+        self.usage = Usage()
+        self._started = time.monotonic()
+        self._first_token_ms: int | None = None
+        self.finish_reason = FinishReason.STOP
+        self._cost: Decimal | None = Decimal(0)
+        self._sources: set[UsageSource] = set()
+        self._call: LLMCallStarted | None = None
+        self._call_began = 0.0
+        self._call_first_token_ms: int | None = None
+        self._call_bytes = 0
+
+    def observe(self, event: Event) -> None:
+        if type(event) is Delta:
+            if self._call_first_token_ms is None:
+                self._call_first_token_ms = _since(self._call_began)
+                if self._first_token_ms is None:
+                    self._first_token_ms = _since(self._started)
+            self._call_bytes += len(event.text) + len(event.reasoning) + sum(len(c.arguments) for c in event.tool_calls)
+        elif isinstance(event, LLMCallStarted):
+            self._call, self._call_began = event, time.monotonic()
+            self._call_first_token_ms, self._call_bytes = None, 0
+        elif isinstance(event, LLMCallEnded):
+            self._end_call(event.usage, event.error_code)
+        elif isinstance(event, Finished):
+            self.finish_reason = event.finish_reason
+
+    def _end_call(self, usage: Usage | None, error_code: str) -> None:
+        """Add the step of the LLM call under way: with the provider's count, else ours of what went over the wire."""
+        call, self._call = self._call, None
+        assert call is not None
+        if usage is not None:
+            source = UsageSource.PROVIDER
+        elif self._call_first_token_ms is not None or not error_code:
+            usage = Usage(estimates.prompt_tokens(call.request), estimates.text_tokens(self._call_bytes))
+            source = UsageSource.ESTIMATED
+        else:
+            usage, source = Usage(), UsageSource.NONE
+        cost = Decimal(0) if source is UsageSource.NONE else call.model.prices.cost(usage)
+        self.steps.append(
+            UsageStep(
+                record_id=self.row.id,
+                position=len(self.steps) + 1,
+                kind=StepKind.LLM,
+                name=call.model.name,
+                provider=call.model.provider.name,
+                error_code=error_code,
+                token_source=source,
+                first_token_ms=self._call_first_token_ms,
+                duration_ms=_since(self._call_began),
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                cached_tokens=usage.cached_tokens,
+                reasoning_tokens=usage.reasoning_tokens,
+                cost=cost,
+            )
+        )
+        self.usage += usage
+        self._sources.add(source)
+        self._cost = None if cost is None or self._cost is None else self._cost + cost
+        self.row.provider, self.row.model = call.model.provider.name, call.model.name
+
+    def close(self, status: Status, *, http_status: int, error_code: str = "") -> None:
+        """Write into the row how the run ended and what it used."""
+        if self._call is not None:
+            self._end_call(None, error_code or status.value)
+        row = self.row
+        row.status, row.http_status, row.error_code = status, http_status, error_code
+        row.ended_at = timezone.now()
+        row.duration_ms, row.first_token_ms = _since(self._started), self._first_token_ms
+        row.finish_reason = self.finish_reason if status == Status.OK else ""
+        row.prompt_tokens, row.completion_tokens = self.usage.prompt_tokens, self.usage.completion_tokens
+        row.cached_tokens, row.reasoning_tokens = self.usage.cached_tokens, self.usage.reasoning_tokens
+        row.cost = self._cost
+        row.llm_calls = len(self.steps)
+        row.token_source = self._source()
+
+    def _source(self) -> UsageSource:
+        if UsageSource.ESTIMATED in self._sources:
+            return UsageSource.ESTIMATED
+        return UsageSource.PROVIDER if UsageSource.PROVIDER in self._sources else UsageSource.NONE
+
+
+def _since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)

@@ -1,0 +1,62 @@
+"""Who serves: the leases of serving processes, and what becomes of the rows of those that died."""
+
+import os
+import socket
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from agents.models import Status, UsageRecord, Worker
+from agents.usage.rollups import add_to_rollups
+
+LEASE = timedelta(seconds=20)
+RENEW_SECONDS = 5.0
+
+
+def register() -> UUID:
+    """Enter this process among the workers and return its id; rows of workers that are gone are marked lost."""
+    hostname = socket.gethostname()
+    worker = Worker.objects.create(hostname=hostname, pid=os.getpid(), lease_expires_at=timezone.now() + LEASE)
+    for other in Worker.objects.filter(hostname=hostname).exclude(pk=worker.pk):
+        if other.pid == worker.pid or not _alive(other.pid):
+            Worker.objects.filter(pk=other.pk).delete()
+    mark_lost()
+    return worker.pk
+
+
+def renew(worker_id: UUID) -> None:
+    """Keep this process's rows alive for another while, and mark those of the dead as lost."""
+    expires = timezone.now() + LEASE
+    if not Worker.objects.filter(pk=worker_id).update(lease_expires_at=expires):
+        Worker.objects.create(pk=worker_id, hostname=socket.gethostname(), pid=os.getpid(), lease_expires_at=expires)
+    Worker.objects.filter(lease_expires_at__lt=timezone.now()).delete()
+    mark_lost()
+
+
+def leave(worker_id: UUID) -> None:
+    Worker.objects.filter(pk=worker_id).delete()
+    mark_lost()
+
+
+def mark_lost() -> int:
+    """Mark the running rows of workers that are no more as lost, and return how many there were."""
+    with transaction.atomic():
+        orphans = UsageRecord.objects.filter(status=Status.RUNNING).exclude(worker_id__in=Worker.objects.values("pk"))
+        rows = list(orphans.select_for_update()) if orphans.exists() else []
+        for row in rows:
+            row.status, row.ended_at, row.error_code = Status.LOST, timezone.now(), "server_lost"
+        UsageRecord.objects.bulk_update(rows, ["status", "ended_at", "error_code"], batch_size=200)
+        add_to_rollups(rows)
+    return len(rows)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

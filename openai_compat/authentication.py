@@ -1,0 +1,80 @@
+"""Who may call: bearers of a valid key, and, while no key exists, programs on this machine."""
+
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from agents.runs import engine
+from agents.snapshot import KeySpec
+
+FORWARDING_HEADERS = (
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "cf-connecting-ip",
+    "true-client-ip",
+)
+
+
+class BearerKey(BaseAuthentication):
+    """`Authorization: Bearer of_...`. Without any key in the database, every program on this machine may call."""
+
+    def authenticate(self, request: Request) -> tuple[None, KeySpec | None]:
+        snapshot = engine.snapshot
+        if snapshot.keyless:
+            if reason := why_not_local(request):
+                raise unauthorized(
+                    f"This server has no API keys yet, so it answers only programs on its own machine: {reason}."
+                )
+            return None, None
+        scheme, _, raw = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not raw.strip():
+            raise unauthorized("You didn't provide an API key. Send it as a header: Authorization: Bearer YOUR_KEY.")
+        key = snapshot.authenticate(raw.strip())
+        if key is None:
+            raise unauthorized("Incorrect API key provided. Ask the administrator of this server for one.")
+        return None, key
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+def unauthorized(message: str) -> AuthenticationFailed:
+    error = AuthenticationFailed(message)
+    error.code = "invalid_api_key"  # type: ignore[attr-defined]
+    return error
+
+
+def why_not_local(request: Request) -> str | None:
+    """Return why a request may come from elsewhere: through a tunnel, a proxy, or a web page that rebinds its name."""
+    scope: dict[str, Any] = request._request.scope  # type: ignore[attr-defined]
+    if not all(_loopback(end[0]) for end in (scope.get("client"), scope.get("server")) if end):
+        return "this request came over the network"
+    if not _loopback(_hostname(request.headers.get("host", ""))):
+        return "this request was addressed to another host name"
+    if found := next((name for name in FORWARDING_HEADERS if name in request.headers), None):
+        return f"this request was forwarded ({found})"
+    origin = request.headers.get("origin")
+    if origin is not None and not _loopback(urlsplit(origin).hostname or ""):
+        return "this request was sent by a web page from elsewhere"
+    return None
+
+
+def _hostname(host: str) -> str:
+    return urlsplit(f"//{host}").hostname or ""
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,106 @@
+"""Streaming a run: one task reads it ahead, the other writes what is there, or a filler when there is nothing."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+
+from django.http.response import HttpResponseBase
+
+from agents.errors import AgentError, UsageNotRecorded
+from agents.types import Delta, Event, Finished
+from openai_compat.errors import error_frame
+from openai_compat.rendering import DONE, ChunkRenderer
+
+READ_AHEAD = 256
+# An error in the first seconds keeps its HTTP status; after that a client should see that it is being answered.
+FIRST_EVENT_SECONDS = 5.0
+# nginx and most load balancers cut an answer that is silent for 60 s; some clients do after 30 s.
+SILENCE_SECONDS = 15.0
+
+
+class RunReader:
+    """Reads a run's events in a task of its own, at most READ_AHEAD ahead of whoever takes them."""
+
+    def __init__(self, events: AsyncGenerator[Event, None]) -> None:
+        self._events: deque[Event] = deque()
+        self._some = asyncio.Event()
+        self._room = asyncio.Event()
+        self._task = asyncio.create_task(self._read(events))
+
+    async def _read(self, events: AsyncGenerator[Event, None]) -> None:
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    self._events.append(event)
+                    self._some.set()
+                    if len(self._events) >= READ_AHEAD:
+                        self._room.clear()
+                        await self._room.wait()
+        finally:
+            self._some.set()
+
+    async def first(self) -> None:
+        """Wait for the first event, but not for ever. Raises what the run fails with before it has answered anything."""
+        await self._wait(FIRST_EVENT_SECONDS)
+        if self._task.done() and not self._events:
+            await self._task
+
+    async def take(self) -> list[Event]:
+        """Return the events that are there, waiting for one; none after a silence. Raises what the run failed with."""
+        await self._wait(SILENCE_SECONDS)
+        taken = list(self._events)
+        self._events.clear()
+        self._room.set()
+        if not self._task.done():
+            self._some.clear()
+        elif not taken:
+            await self._task
+        return taken
+
+    async def _wait(self, seconds: float) -> None:
+        if not self._some.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._some.wait()
+
+    async def aclose(self) -> None:
+        """End the run, if it is not over, and wait until it has cleaned up."""
+        self._task.cancel()
+        await asyncio.wait((self._task,))
+        if not self._task.cancelled():
+            self._task.exception()
+
+
+class EventStream(HttpResponseBase):
+    """A streamed answer: the consumer sends `frames()` as they come, and closes it, whatever happens."""
+
+    def __init__(self, reader: RunReader, renderer: ChunkRenderer, *, include_usage: bool) -> None:
+        super().__init__(content_type="text/event-stream; charset=utf-8")
+        self["Cache-Control"] = "no-cache, no-transform"
+        self["X-Accel-Buffering"] = "no"
+        self._reader = reader
+        self._renderer = renderer
+        self._include_usage = include_usage
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """Yield the stream in pieces, each of all the chunks that were ready at once."""
+        unsent = self._renderer.role()
+        try:
+            while True:
+                events = await self._reader.take()
+                finished = events.pop() if events and isinstance(events[-1], Finished) else None
+                unsent += self._renderer.deltas(event for event in events if isinstance(event, Delta))
+                if isinstance(finished, Finished):
+                    yield unsent + self._renderer.end(finished, include_usage=self._include_usage)
+                    return
+                yield unsent or self._renderer.silence()
+                unsent = b""
+        except UsageNotRecorded as error:
+            # Whoever sees [DONE] may rely on the usage row.
+            yield unsent + error_frame(error)
+        except AgentError as error:
+            yield unsent + error_frame(error) + DONE
+
+    async def aclose(self) -> None:
+        await self._reader.aclose()

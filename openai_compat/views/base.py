@@ -1,0 +1,73 @@
+from collections.abc import Mapping
+from inspect import isawaitable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from openai_compat.authentication import BearerKey
+from openai_compat.errors import exception_handler
+
+
+class JSONRenderer(BaseRenderer):
+    media_type = "application/json"
+    format = "json"
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> bytes:
+        return msgspec.json.encode(data)
+
+
+class AlwaysJSON(BaseContentNegotiation):
+    """Takes the one renderer there is: clients that stream accept only text/event-stream, and get errors as JSON."""
+
+    def select_parser(self, request: Request, parsers: Any) -> BaseParser | None:
+        media_type = (request.content_type or "").partition(";")[0].strip().lower()
+        return next((parser for parser in parsers if parser.media_type == media_type), None)
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        return renderers[0], renderers[0].media_type
+
+
+class OpenAIView(APIView):
+    """A DRF view whose handlers are coroutines: DRF's own `dispatch` calls and does not await them."""
+
+    authentication_classes = [BearerKey]
+    permission_classes = []
+    renderer_classes = [JSONRenderer]
+    content_negotiation_class = AlwaysJSON
+    http_method_names = ["get", "post", "delete", "put", "patch"]
+
+    async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        self.args, self.kwargs = args, kwargs
+        self.headers: dict[str, str] = {}
+        self.request = drf_request = self.initialize_request(request, *args, **kwargs)
+        response: HttpResponseBase
+        try:
+            self.initial(drf_request, *args, **kwargs)
+            name = (drf_request.method or "").lower()
+            handler = getattr(self, name, None) if name in self.http_method_names else None
+            answer = (handler or self.http_method_not_allowed)(drf_request, *args, **kwargs)
+            response = await answer if isawaitable(answer) else answer
+        except Exception as error:  # as in DRF: handle_exception tells the known errors from the others
+            response = self.handle_exception(error)
+        self.response = self.finalize_response(drf_request, response, *args, **kwargs)
+        return self.response
+
+    def get_exception_handler(self) -> Any:
+        return exception_handler
+
+
+def request_id(request: Request) -> UUID:
+    """Return the id that the consumer has given the request; it is that of the completion and the usage row, too."""
+    return request._request.META["openfang.request_id"]  # type: ignore[no-any-return]
