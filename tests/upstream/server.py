@@ -99,6 +99,13 @@ class Upstream:
         """Scripted answers that nobody has asked for."""
         return self._scripts.left()
 
+    def reset(self) -> None:
+        """Forget what was scripted and what came, so that another test can use the same provider."""
+        self.release()
+        self.wait_until_idle()
+        self._scripts = Scripts(None)
+        self.requests, self.unscripted = [], []
+
     def release(self) -> None:
         """Let all requests that are open now go on past the point where they stall or hang."""
         with self._changed:

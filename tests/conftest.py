@@ -1,0 +1,72 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.environment import DATA_DIR
+from tests.live import Live
+from tests.upstream import Upstream
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="run the slow tests, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--all"):
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="slow: runs with --all"))
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """Put the test database into a file: threads of the server share it, as they share the real one."""
+    from django.conf import settings
+
+    settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = f"{DATA_DIR}/test.sqlite3"
+
+
+@pytest.fixture(scope="session")
+def session_upstream() -> Iterator[Upstream]:
+    with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def upstream(session_upstream: Upstream) -> Iterator[Upstream]:
+    """The scripted provider of the live servers; every request must have been scripted."""
+    session_upstream.reset()
+    yield session_upstream
+    assert not session_upstream.unscripted
+
+
+@pytest.fixture(scope="session")
+def open_server(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with Live(tmp_path_factory.mktemp("open"), cast=session_upstream.base_url) as live:
+        yield live
+
+
+@pytest.fixture(scope="session")
+def guarded_server(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with Live(tmp_path_factory.mktemp("guarded"), cast=session_upstream.base_url, keys=True) as live:
+        yield live
+
+
+@pytest.fixture
+def live(open_server: Live, upstream: Upstream) -> Live:
+    """A server without keys, whose agents are played by `upstream` (see tests/live/cast.py)."""
+    return open_server
+
+
+@pytest.fixture
+def guarded(guarded_server: Live, upstream: Upstream) -> Live:
+    """A server with keys: `guarded.keys["alice"]`."""
+    return guarded_server
+
+
+@pytest.fixture
+def server(upstream: Upstream, tmp_path: Path) -> Iterator[Live]:
+    """A server of this test alone, for tests that stop, kill or reconfigure it."""
+    with Live(tmp_path, cast=upstream.base_url) as live:
+        yield live

@@ -1,0 +1,115 @@
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import openai
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_SECONDS = 30
+
+
+class Live:
+    """One server process.
+
+    with Live(tmp_path, cast=upstream.base_url) as live:
+        live.client().chat.completions.create(model="openfang:coder", ...)
+        assert live.usage()[0]["status"] == "ok"
+
+    `cast` is the base URL of a scripted provider: the agents and keys of `cast.py` are then made before the start.
+    """
+
+    def __init__(
+        self, data_dir: Path, *, cast: str = "", keys: bool = False, env: dict[str, str] | None = None
+    ) -> None:
+        self.data_dir = data_dir
+        self.env = {**os.environ, "OPENFANG_DATA_DIR": str(data_dir), "CI": "", **(env or {})}
+        self.keys: dict[str, str] = {}
+        self._cast = [cast, *(["--keys"] if keys else [])] if cast else []
+
+    def __enter__(self) -> Self:
+        if self._cast:
+            made = self._python("-m", "tests.live.cast", *self._cast)
+            self.keys = json.loads(made.stdout)
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self, *args: str) -> None:
+        """Start the process and wait until it serves."""
+        self.log = (self.data_dir / "test-output.log").open("ab")
+        command = [sys.executable, str(ROOT / "manage.py"), "start", "--port", "0", *args]
+        self.process = subprocess.Popen(command, env=self.env, stdout=self.log, stderr=subprocess.STDOUT)
+        state = self.data_dir / "server.json"
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            assert self.process.poll() is None, f"the server ended:\n{self.output}"
+            assert time.monotonic() < deadline, f"the server was not ready in {READY_SECONDS} s:\n{self.output}"
+            if state.exists() and json.loads(state.read_text())["pid"] == self.process.pid:
+                break
+            time.sleep(0.02)
+        self.url: str = json.loads(state.read_text())["url"].rstrip("/")
+
+    def stop(self) -> int:
+        """Ask the server to stop, as Ctrl-C and service managers do, and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=40)
+        self.log.close()
+        return code
+
+    def kill(self) -> None:
+        """End the server as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+    @property
+    def output(self) -> str:
+        return (self.data_dir / "test-output.log").read_text()
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.url}/v1"
+
+    def client(self, key: str = "dummy", **options: Any) -> openai.OpenAI:
+        return openai.OpenAI(base_url=self.base_url, api_key=key, **{"max_retries": 0, "timeout": 30, **options})
+
+    def async_client(self, key: str = "dummy", **options: Any) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(base_url=self.base_url, api_key=key, **{"max_retries": 0, "timeout": 30, **options})
+
+    def manage(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of ours beside the running server, as a user would in another terminal."""
+        return self._python(str(ROOT / "manage.py"), *args)
+
+    def usage(self, where: str = "1 = 1") -> list[dict[str, Any]]:
+        """Return the usage rows, oldest first."""
+        return self.rows(f"SELECT * FROM agents_usagerecord WHERE {where} ORDER BY started_at, id")
+
+    def steps(self, record_id: str) -> list[dict[str, Any]]:
+        return self.rows(f"SELECT * FROM agents_usagestep WHERE record_id = '{record_id}' ORDER BY position")
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        with self._database() as database:
+            return [dict(row) for row in database.execute(query)]
+
+    def _python(self, *args: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, *args], env=self.env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, f"{args} failed:\n{done.stdout}{done.stderr}"
+        return done
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.data_dir / "openfang.sqlite3", timeout=20)) as database:
+            database.row_factory = sqlite3.Row
+            yield database
