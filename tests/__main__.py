@@ -1,0 +1,62 @@
+"""What `./openfang test` runs: the format, the lint, the types, the layers, the migrations, then the tests.
+
+Without arguments, or with `--all`, each step in turn until one fails. Any other arguments go to pytest, which is then
+the only step: `./openfang test tests/test_launcher.py -k symlink`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+CLIENTS = Path(__file__).resolve().parent / "clients"
+
+CHECKS = {
+    "ruff format": ["-m", "ruff", "format", "--check", "."],
+    "ruff check": ["-m", "ruff", "check", "."],
+    "mypy": ["-m", "mypy", "."],
+    "import-linter": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+    "migrations": ["manage.py", "makemigrations", "--check", "--dry-run"],
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Run the checks and hand over to pytest, or end with the exit code of the first one that fails."""
+    if not set(arguments) - {"--all"}:
+        for name, command in CHECKS.items():
+            step(name, [sys.executable, *command])
+    install_javascript_clients()
+    print("== pytest", flush=True)
+    # pytest takes this process's place: Ctrl-C then reaches it alone, and its fixtures can end what they started.
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
+
+
+def step(name: str, command: list[str]) -> None:
+    """Run one step under its header, and end the whole command when it fails."""
+    print(f"== {name}", flush=True)
+    begin = time.monotonic()
+    status = subprocess.run(command, check=False).returncode
+    print(f"   {'passed' if status == 0 else 'failed'} in {time.monotonic() - begin:.1f} s", flush=True)
+    if status:
+        sys.exit(status)
+
+
+def install_javascript_clients() -> None:
+    """Install the npm packages that the JavaScript client tests use, where there is Node."""
+    wanted = CLIENTS / "package-lock.json"
+    installed = CLIENTS / "node_modules" / "installed-package-lock.json"
+    if not wanted.exists() or (installed.exists() and installed.read_bytes() == wanted.read_bytes()):
+        return
+    if shutil.which("node") and shutil.which("npm"):
+        step("npm ci", ["npm", "ci", "--prefix", str(CLIENTS), "--no-audit", "--no-fund"])
+        shutil.copyfile(wanted, installed)
+    elif os.environ.get("CI") == "true":
+        sys.exit("Node is not installed: the JavaScript client tests cannot run, and CI must run them.")
+    else:
+        print("== Node is not installed: the JavaScript client tests are skipped.", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
