@@ -8,19 +8,17 @@ from functools import partial
 from typing import Any
 
 import daphne.server
-from daphne.ws_protocol import WebSocketFactory
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 
-from openfang_site.server.http import Channel, HTTPFactory, WebRequest
+from openfang_site.server.http import Channel, HTTPFactory
 from openfang_site.server.limits import Limits
 from openfang_site.server.reactor import reactor
+from openfang_site.server.websocket import WebSocket, WebSocketFactory
 
 logger = logging.getLogger("openfang.server")
 
 Message = dict[str, Any]
 Application = Callable[..., Awaitable[None]]
-
-GOING_AWAY = 1001  # the WebSocket close code of a server that stops
 
 
 class Server(daphne.server.Server):  # type: ignore[misc]
@@ -67,13 +65,7 @@ class Server(daphne.server.Server):  # type: ignore[misc]
         life.result()
 
     def _open(self) -> None:
-        self.ws_factory = WebSocketFactory(self, server=self.server_name)
-        self.ws_factory.setProtocolOptions(
-            autoPingTimeout=self.ping_timeout,
-            openHandshakeTimeout=self.websocket_handshake_timeout,
-            maxMessagePayloadSize=self.websocket_max_message_size,
-            maxFramePayloadSize=self.websocket_max_frame_size,
-        )
+        self.ws_factory = WebSocketFactory(self)
         self.port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, HTTPFactory(self))
         self.listener.close()  # Twisted has its own copy: with two, the system would go on accepting after a stop
         self.loop.call_later(self.limits.sweep_seconds, self._sweep)
@@ -109,8 +101,8 @@ class Server(daphne.server.Server):  # type: ignore[misc]
         for channel in tuple(self.channels):
             channel.close_unless_busy()
         for protocol in tuple(self.connections):
-            if not isinstance(protocol, WebRequest):
-                protocol.sendCloseFrame(code=GOING_AWAY)
+            if isinstance(protocol, WebSocket):
+                protocol.go_away()
         self._settle()
 
     async def _until_settled(self, seconds: float) -> None:
@@ -156,7 +148,7 @@ class Server(daphne.server.Server):  # type: ignore[misc]
         details = self.connections.get(protocol)
         if details is None or "disconnected" in details:
             return
-        channel = protocol.transport.producer
+        channel = protocol.channel
         if channel is not None and channel.full:
             await channel.drained()
         await super().handle_reply(protocol, message)
@@ -171,10 +163,8 @@ class Server(daphne.server.Server):  # type: ignore[misc]
         if "disconnected" in details:
             del self.connections[protocol]
             self._settle()
-        elif isinstance(protocol, WebRequest):
-            protocol.application_ended()
         else:
-            protocol.handle_exception(error)
+            protocol.application_ended()
 
     def protocol_disconnected(self, protocol: Any) -> None:
         details = self.connections.get(protocol)

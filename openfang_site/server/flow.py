@@ -22,10 +22,6 @@ class Flow:
         self.release()
         super().resumeProducing()  # type: ignore[misc]
 
-    def stopProducing(self) -> None:
-        self.release()
-        super().stopProducing()  # type: ignore[misc]
-
     def release(self) -> None:
         """Wake whoever waits to write: there is room again, or there is no connection any more."""
         self.full = False

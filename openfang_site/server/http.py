@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted.web import http
 
 from openfang_site.server.flow import Flow
+from openfang_site.server.websocket import WebSocket
 
 if TYPE_CHECKING:
     from openfang_site.server.daemon import Server
@@ -56,8 +57,9 @@ class Channel(Flow, http.HTTPChannel):
         self.release()
         self.server.channel_closed(self)
 
-    def upgraded(self) -> None:
+    def upgraded(self, websocket: WebSocket) -> None:
         """Leave the connection to the WebSocket that has taken it over, but go on telling it when to wait."""
+        websocket.channel = self
         self.server.channel_closed(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -167,9 +169,10 @@ class WebRequest(http_protocol.WebRequest):  # type: ignore[misc]
             self.content.write(data)
 
     def process(self) -> Any:
+        transport = self.transport
         processed = super().process()
-        if self.transport is None:
-            self.channel.upgraded()
+        if self.transport is None:  # Daphne has handed it to a WebSocket
+            self.channel.upgraded(transport.protocol)
         elif self.application_queue:
             self.content.close()  # the application has the body now; an answer may stream for minutes
         return processed

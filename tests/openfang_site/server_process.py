@@ -280,6 +280,12 @@ async def websocket(receive: Any, send: Any) -> None:
     assert (await receive())["type"] == "websocket.connect"
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":
+        if message["text"] == "flood":
+            tell("sending")
+            for _ in range(500):
+                await send({"type": "websocket.send", "bytes": b"x" * 1_000_000})
+        if message["text"] == "fail":
+            raise ZeroDivisionError("a fault")
         await send({"type": "websocket.send", "text": message["text"]})
     tell(message["type"], message["code"])
 

@@ -3,7 +3,6 @@
 import signal
 from http.client import HTTPConnection
 
-import aiohttp
 import pytest
 
 from tests.openfang_site.server_process import CEILING, read_all, read_until, request, serving, split
@@ -103,17 +102,3 @@ def test_an_application_that_refuses_to_end_does_not_hold_the_server():
         code, written = server.wait()
         assert code == 0
         assert "Traceback" not in written
-
-
-async def test_websockets_are_closed_when_the_server_stops():
-    with serving() as server:
-        async with aiohttp.ClientSession() as client, client.ws_connect(f"{server.url}/live") as websocket:
-            await websocket.send_str("hello")
-            assert await websocket.receive_str() == "hello"
-            server.signal(signal.SIGTERM)
-            message = await websocket.receive()
-            assert message.type is aiohttp.WSMsgType.CLOSE
-            assert message.data == 1001
-        assert server.expect("websocket.disconnect").isdigit()
-        assert server.expect("stopped") == ""
-        assert server.wait() == (0, "")
