@@ -17,7 +17,18 @@ from agents.models import Status, UsageRecord
 from agents.providers import Providers
 from agents.providers.attempts import ask
 from agents.snapshot import KeySpec, Snapshot, SnapshotKeeper
-from agents.types import AgentSpec, Delta, Event, Finished, Message, ModelRequest, ModelSpec, Parameters, ToolSpec
+from agents.types import (
+    AgentSpec,
+    Delta,
+    Event,
+    Finished,
+    Message,
+    ModelRequest,
+    ModelSpec,
+    Parameters,
+    TextPart,
+    ToolSpec,
+)
 from agents.usage.ledger import Ledger
 from agents.usage.recording import Recording
 
@@ -33,8 +44,8 @@ class Caller(Struct, frozen=True):
 class RunRequest(Struct):
     """What a client asks of an agent.
 
-    `image_at` is the place of the first image in the request body, `http_status` tells what the client gets to see for
-    an error (None: none), so that the usage row can say it.
+    `image_at` is the place of the first image in the request body; `http_status` tells what status the client gets to
+    see for an error, or for None, so that the usage row can say it.
     """
 
     id: UUID
@@ -92,7 +103,7 @@ class Engine:
         return self._providers
 
     def run(self, agent: AgentSpec, request: RunRequest, caller: Caller) -> AsyncGenerator[Event, None]:
-        """Return the agent's answer: deltas, and Finished last. Raises InvalidRequest for what the agent's model cannot take."""
+        """Return the agent's answer: deltas, and Finished last. Raises InvalidRequest for what its model can't take."""
         models = _able_models(agent, request)
         return self._recorded(agent, models, request, caller)
 
@@ -192,7 +203,7 @@ def _conversation(agent: AgentSpec, messages: list[Message]) -> list[Message]:
 
 def _text(message: Message) -> str:
     if isinstance(message.content, list):
-        return "\n".join(part.text for part in message.content if part.tag == "text")
+        return "\n".join(part.text for part in message.content if isinstance(part, TextPart))
     return message.content or ""
 
 

@@ -103,12 +103,7 @@ def _uuid(text: str) -> UUID | None:
 def read_snapshot() -> Snapshot:
     """Read everything that is served from the database."""
     revision = Revision.current()
-    providers = {provider.pk: _provider_spec(provider) for provider in Provider.objects.all()}
-    models = {
-        row.pk: _model_spec(row, providers[row.provider_id])
-        for row in LanguageModel.objects.all()
-        if row.provider_id in providers
-    }
+    models = read_models()
     default = default_model(list(models.values()))
     agents = [
         _agent_spec(agent, models, default)
@@ -116,6 +111,16 @@ def read_snapshot() -> Snapshot:
     ]
     keys = {key.prefix: _key_spec(key) for key in ApiKey.objects.prefetch_related("agents")}
     return Snapshot(revision, agents, keys)
+
+
+def read_models() -> dict[int, ModelSpec]:
+    """Read every model, by the key of its row."""
+    providers = {provider.pk: _provider_spec(provider) for provider in Provider.objects.all()}
+    return {
+        row.pk: _model_spec(row, providers[row.provider_id])
+        for row in LanguageModel.objects.all()
+        if row.provider_id in providers
+    }
 
 
 def default_model(models: list[ModelSpec]) -> ModelSpec | None:

@@ -18,10 +18,10 @@ from openai_compat.sse import EventStream
 logger = logging.getLogger(__name__)
 
 
-class OpenAIConsumer(AsyncHttpConsumer):
+class OpenAIConsumer(AsyncHttpConsumer):  # type: ignore[misc]
     """Serves /v1: runs the endpoint's view and sends what it answers, as it comes.
 
-    Channels' own consumer reads no message while it answers, so that a client's leaving would stay unseen until the end.
+    Channels' own consumer reads no message while it answers, so a client's leaving would stay unseen until the end.
     Here the answer is a task of its own, which ends when the client leaves.
     """
 

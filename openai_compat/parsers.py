@@ -22,7 +22,7 @@ TYPE_NAMES = {
 
 
 class ChatCompletionParser(BaseParser):
-    """Reads the body of a chat completion request and checks it, in one pass."""
+    """Reads the body of a chat completion request into a ChatCompletionRequest, in one pass."""
 
     media_type = "application/json"
 
@@ -31,7 +31,7 @@ class ChatCompletionParser(BaseParser):
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> ChatCompletionRequest:
+    ) -> Any:
         try:
             return self._decode(stream.read())
         except msgspec.ValidationError as error:

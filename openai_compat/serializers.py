@@ -195,9 +195,8 @@ class ChatCompletionRequest(Struct):
         return [ToolSpec(ToolFunction(f.name, f.description, f.parameters, f.strict)) for f in functions]
 
     def _tool_choice(self, tools: list[ToolSpec]) -> str | dict[str, Any] | None:
-        choice, param = self.tool_choice, "tool_choice"
-        if choice is None:
-            choice, param = self.function_call, "function_call"
+        param = "function_call" if self.tool_choice is None else "tool_choice"
+        choice = self.function_call if self.tool_choice is None else self.tool_choice
         if not isinstance(choice, NamedToolChoice | NamedFunction):
             return choice
         name = choice.name if isinstance(choice, NamedFunction) else choice.function.name

@@ -41,7 +41,7 @@ class RunReader:
             self._some.set()
 
     async def first(self) -> None:
-        """Wait for the first event, but not for ever. Raises what the run fails with before it has answered anything."""
+        """Wait a little for the first event. Raises what the run fails with before it has answered anything."""
         await self._wait(FIRST_EVENT_SECONDS)
         if self._task.done() and not self._events:
             await self._task

@@ -17,7 +17,8 @@ def kept_secret_key(data_dir: Path) -> str:
         pass
     except OSError as error:
         raise ImproperlyConfigured(
-            f"The data directory {data_dir} cannot be written ({error.strerror}). Set OPENFANG_DATA_DIR to one that can."
+            f"The data directory {data_dir} cannot be written ({error.strerror}). "
+            "Set OPENFANG_DATA_DIR to one that can."
         ) from error
     try:
         key = path.read_text().strip()

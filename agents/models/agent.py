@@ -20,6 +20,10 @@ def validate_agent_name(name: str) -> None:
     raise ValidationError("A name must not be a UUID: clients use UUIDs to address agents by id.")
 
 
+class AgentQuerySet(ServedQuerySet["Agent"]):
+    pass
+
+
 class Agent(Served):
     """A name, a prompt, a model and limits: what clients see as a model called `openfang:<name>`."""
 
@@ -77,7 +81,7 @@ class Agent(Served):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = ServedQuerySet.as_manager()
+    objects = AgentQuerySet.as_manager()
 
     class Meta:
         ordering = ["created_at", "id"]
@@ -90,6 +94,10 @@ class Agent(Served):
         super().clean_fields(exclude=exclude)
 
 
+class AgentFallbackQuerySet(ServedQuerySet["AgentFallback"]):
+    pass
+
+
 class AgentFallback(Served):
     """A model that takes over, in the order of positions, when the ones before it fail."""
 
@@ -97,7 +105,7 @@ class AgentFallback(Served):
     model = models.ForeignKey(LanguageModel, on_delete=models.PROTECT, related_name="+")
     position = models.PositiveSmallIntegerField(default=0)
 
-    objects = ServedQuerySet.as_manager()
+    objects = AgentFallbackQuerySet.as_manager()
 
     class Meta:
         ordering = ["position", "id"]

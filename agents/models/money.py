@@ -8,12 +8,18 @@ from django.db import models
 PICO = Decimal(10) ** 12
 
 
-class UsdField(models.BigIntegerField):
+class UsdField(models.Field):  # type: ignore[type-arg]
     """US dollars as a Decimal, stored as an integer of 10^-12 dollars.
 
     A price of at most six decimals per million tokens makes every token a whole number of picodollars; SQLite keeps
     decimals as floating point, whose sums drift. Holds sums up to 9.2 million dollars.
     """
+
+    _pyi_private_set_type: Decimal | int
+    _pyi_private_get_type: Decimal
+
+    def get_internal_type(self) -> str:
+        return "BigIntegerField"
 
     def from_db_value(self, value: int | None, *_: Any) -> Decimal | None:
         return None if value is None else Decimal(value) / PICO

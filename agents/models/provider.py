@@ -16,6 +16,10 @@ class ProviderKind(models.TextChoices):
     EMBEDDED = "embedded", "Embedded"
 
 
+class ProviderQuerySet(ServedQuerySet["Provider"]):
+    pass
+
+
 class Provider(Served):
     """An LLM API that this server may call. Its key stays in the environment, under the variable named here."""
 
@@ -36,7 +40,7 @@ class Provider(Served):
         default=False, editable=False, help_text="Follows the catalog that comes with the server until it is edited."
     )
 
-    objects = ServedQuerySet.as_manager()
+    objects = ProviderQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
@@ -45,8 +49,12 @@ class Provider(Served):
         return self.label or self.name
 
     def key_from_environment(self) -> str | None:
-        """Return the key, if the variable is set: which one to read is data, so it is read here and not in the settings."""
+        """Return the key, if its variable is set: the variable is data, so it is not read in the settings."""
         return os.environ.get(self.api_key_env, "").strip() or None if self.api_key_env else None
+
+
+class LanguageModelQuerySet(ServedQuerySet["LanguageModel"]):
+    pass
 
 
 class LanguageModel(Served):
@@ -76,7 +84,7 @@ class LanguageModel(Served):
     reasoning = models.BooleanField(null=True, blank=True, help_text="Thinks before it answers.")
     from_catalog = models.BooleanField(default=False, editable=False)
 
-    objects = ServedQuerySet.as_manager()
+    objects = LanguageModelQuerySet.as_manager()
 
     class Meta:
         ordering = ["provider__name", "name"]

@@ -4,7 +4,7 @@ from django.db import models
 
 from agents.models.money import UsdField
 
-# Upper bounds in milliseconds, each about 1.6 times the one before: a percentile read from them is right to within a quarter.
+# Upper bounds in milliseconds, each about 1.6 times the one before: percentiles are right to within a quarter.
 HISTOGRAM_BOUNDS = (
     50,
     100,
@@ -31,8 +31,8 @@ QUARTER_HOUR = 900
 class UsageRollup(models.Model):
     """What was used in one UTC quarter of an hour, by agent, key and model; added to as each request is closed.
 
-    `id` is made of the other dimensions, so that one statement adds to the row or creates it. Beside the fields here there is a
-    count per histogram bucket, `duration_<bucket>` and `first_token_<bucket>`.
+    `id` is made of the other dimensions, so that one statement adds to the row or creates it. Beside the fields here
+    there is a count per histogram bucket, `duration_<bucket>` and `first_token_<bucket>`.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)

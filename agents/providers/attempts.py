@@ -50,7 +50,7 @@ def _pause_before_retry(error: AgentError, attempt: int, deadline: float) -> flo
     """Return the seconds to wait before asking the same model again, or None if that is no use."""
     if not isinstance(error, ProviderError) or not error.retryable or attempt == TRIES - 1:
         return None
-    pause = FIRST_PAUSE * 2**attempt * random.uniform(0.75, 1.25)
+    pause: float = FIRST_PAUSE * 2**attempt * random.uniform(0.75, 1.25)
     if isinstance(error, ProviderRateLimited) and error.retry_after is not None:
         pause = error.retry_after
     if pause > LONGEST_PAUSE or asyncio.get_running_loop().time() + pause >= deadline:

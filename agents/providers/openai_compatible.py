@@ -5,7 +5,7 @@ Called with aiohttp and not with the `openai` package: a call and its 50 chunks 
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import msgspec
@@ -68,7 +68,7 @@ class OpenAICompatible:
         except (aiohttp.ClientError, OSError) as error:
             raise ProviderUnavailable(f"{provider.label} cannot be reached ({type(error).__name__}).") from error
         if response.status == 200:
-            return response
+            return cast("aiohttp.ClientResponse", response)
         raise await self._refusal(model, request, response)
 
     async def _refusal(self, model: ModelSpec, request: ModelRequest, response: aiohttp.ClientResponse) -> AgentError:

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from agents.errors import (
     AgentError,
@@ -25,66 +26,80 @@ NUMBER = re.compile(r"\d{3,}")
 
 def refusal(model: ModelSpec, status: int, body: bytes, retry_after: str | None) -> AgentError:
     """Return the error that stands for a provider's HTTP error; its message is fit for the caller's eyes."""
-    provider = model.provider
-    said, code, limit = _read(body)
-    if provider.api_key:
-        said = said.replace(provider.api_key, "***")
-    where = provider.label
-    match status:
-        case 400 | 422 if TOO_LONG.search(said) or TOO_LONG.search(code):
-            return ContextLengthExceeded(_too_long(model, said, limit))
-        case 413:
-            return InvalidRequest(f"{where} refused the request as too large.", code="request_too_large")
-        case 400 | 422:
-            return InvalidRequest(
-                f"{where} refused the request: {said or 'it gave no reason'}", code="provider_refused"
-            )
-        case 401 | 403:
-            hint = f" Check {provider.api_key_env}." if provider.api_key_env else ""
-            return ProviderRefused(f"{where} refused this server's API key (HTTP {status}).{hint}")
-        case 404:
-            return ProviderRefused(f"{where} has no model {model.name!r} at {provider.base_url} (HTTP 404).")
-        case 402:
-            return ProviderRefused(f"{where} wants this server's account to be paid (HTTP 402).")
-        case 429 if "insufficient_quota" in code:
-            return ProviderRefused(f"{where} says that this server's quota is spent (HTTP 429).")
-        case 429:
-            return ProviderRateLimited(
-                f"{where} is limiting this server's requests.", retry_after=_seconds(retry_after)
-            )
-        case 408 | 504:
-            return ProviderTimeout(f"{where} did not answer in time (HTTP {status}).")
-        case _ if status >= 500:
-            return ProviderUnavailable(f"{where} failed (HTTP {status}){': ' + said if said else '.'}")
-    return ProviderRefused(f"{where} refused the request (HTTP {status}){': ' + said if said else '.'}")
+    where = model.provider.label
+    said = _read(body)
+    if model.provider.api_key:
+        said.message = said.message.replace(model.provider.api_key, "***")
+    if status in (400, 422):
+        return _refused_request(model, said)
+    if status == 413:
+        return InvalidRequest(f"{where} refused the request as too large.", code="request_too_large")
+    if status == 429 and "insufficient_quota" not in said.code:
+        return ProviderRateLimited(f"{where} is limiting this server's requests.", retry_after=_seconds(retry_after))
+    if status in (408, 504):
+        return ProviderTimeout(f"{where} did not answer in time (HTTP {status}).")
+    if status >= 500:
+        return ProviderUnavailable(f"{where} failed (HTTP {status}){': ' + said.message if said.message else '.'}")
+    return ProviderRefused(f"{where} {_why_refused(model, status, said)}")
 
 
-def _read(body: bytes) -> tuple[str, str, int | None]:
-    """Return the message, the code and the context limit that an error body names; a web page names nothing."""
+class _Said(Struct):
+    """What an error body says; `limit` is the context window, if it names one."""
+
+    message: str = ""
+    code: str = ""
+    limit: int | None = None
+
+
+def _refused_request(model: ModelSpec, said: _Said) -> InvalidRequest:
+    if TOO_LONG.search(said.message) or TOO_LONG.search(said.code):
+        return ContextLengthExceeded(_too_long(model, said))
+    reason = said.message or "it gave no reason."
+    return InvalidRequest(f"{model.provider.label} refused the request: {reason}", code="provider_refused")
+
+
+def _why_refused(model: ModelSpec, status: int, said: _Said) -> str:
+    """Return what an administrator has to know; the provider's own words about keys could quote them."""
+    variable = model.provider.api_key_env
+    reasons = {
+        401: f"refused this server's API key (HTTP 401).{f' Check {variable}.' if variable else ''}",
+        402: "wants this server's account to be paid (HTTP 402).",
+        403: f"does not let this server's API key use {model.name!r} (HTTP 403).",
+        404: f"has no model {model.name!r} at {model.provider.base_url} (HTTP 404).",
+        429: "says that this server's quota is spent (HTTP 429).",
+    }
+    return reasons.get(status) or f"refused the request (HTTP {status}){': ' + said.message if said.message else '.'}"
+
+
+def _read(body: bytes) -> _Said:
+    """Read an error body in any of the shapes that servers use; a web page says nothing."""
     try:
         data: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return "", "", None
+        return _Said()
     if isinstance(data, list) and data:
         data = data[0]
     error = data.get("error", data) if isinstance(data, dict) else data
     if isinstance(error, str):
-        return error[:500], "", None
+        return _Said(error[:500])
     if not isinstance(error, dict):
-        return "", "", None
+        return _Said()
     message = error.get("message") or error.get("detail") or ""
-    code = f"{error.get('code') or ''} {error.get('type') or ''}"
     limit = error.get("n_ctx")
-    return str(message)[:500], code, limit if isinstance(limit, int) else None
+    return _Said(
+        message=str(message)[:500],
+        code=f"{error.get('code') or ''} {error.get('type') or ''}",
+        limit=limit if isinstance(limit, int) else None,
+    )
 
 
-def _too_long(model: ModelSpec, said: str, limit: int | None) -> str:
+def _too_long(model: ModelSpec, said: _Said) -> str:
     """Say it in the words that clients look for before they compact their history."""
-    limit = limit or model.context_window
-    if limit is None and (numbers := NUMBER.findall(said)):
+    limit = said.limit or model.context_window
+    if limit is None and (numbers := NUMBER.findall(said.message)):
         limit = min(map(int, numbers))
     length = f"This model's maximum context length is {limit} tokens." if limit else "The conversation is too long."
-    return f"{length} {said}".strip()
+    return f"{length} {said.message}".strip()
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -106,7 +106,7 @@ class ChunkReader:
         self.done = False
 
     def read(self, data: bytes) -> list[Delta]:
-        """Return the deltas that these bytes complete. Raises BadModelAnswer, or the provider's own mid-stream error."""
+        """Return the deltas that these bytes complete. Raises BadModelAnswer, or what the provider broke off with."""
         lines = (self._rest + data).splitlines(keepends=True)
         self._rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
         deltas = []

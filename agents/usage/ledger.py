@@ -50,7 +50,7 @@ class Ledger:
     """Opens and closes usage rows. What cannot be committed now is kept and tried again, in order."""
 
     def __init__(self) -> None:
-        self.worker_id: UUID | None = None
+        self.worker_id = UUID(int=0)
         self._queue: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
         self._unwritten: list[Entry] = []
         self._renewed = time.monotonic()
@@ -72,7 +72,7 @@ class Ledger:
         await self._commit(Entry(row, asyncio.get_running_loop().create_future()), OPEN_SECONDS)
 
     async def close(self, row: UsageRecord, steps: list[UsageStep]) -> None:
-        """Commit how a request ended. Raises UsageNotRecorded after CLOSE_SECONDS; the row is then still tried again."""
+        """Commit how a request ended. Raises UsageNotRecorded after CLOSE_SECONDS; the row is still tried again."""
         await self._commit(Entry(row, asyncio.get_running_loop().create_future(), steps), CLOSE_SECONDS)
 
     async def _commit(self, entry: Entry, seconds: float) -> None:
@@ -159,7 +159,7 @@ def _update(row: UsageRecord, status: Status) -> bool:
     row_id = UsageRecord._meta.pk.get_db_prep_save(row.id, connection)
     with connection.cursor() as cursor:
         cursor.execute(CLOSE_ROW, [*values, row_id, status.value])
-        return cursor.rowcount > 0
+        return bool(cursor.rowcount > 0)
 
 
 def _confirm(entries: list[Entry]) -> None:

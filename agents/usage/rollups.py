@@ -13,7 +13,8 @@ from agents.models import Status, UsageRecord, UsageRollup
 from agents.models.rollup import HISTOGRAM_BOUNDS, HISTOGRAM_BUCKETS, QUARTER_HOUR, ROLLUP_NAMESPACE
 
 DIMENSIONS = ("id", "start", "agent_id", "agent_name", "api_key_id", "api_key_name", "provider", "model")
-COUNTS = tuple(field.name for field in UsageRollup._meta.concrete_fields if field.name not in DIMENSIONS)
+FIELDS = {field.name: field for field in UsageRollup._meta.concrete_fields}
+COUNTS = tuple(name for name in FIELDS if name not in DIMENSIONS)
 STATUS_COUNTS = {Status.FAILED: "failed", Status.CANCELLED: "cancelled", Status.LOST: "lost"}
 
 
@@ -78,7 +79,7 @@ def _add(contributions: Iterable[tuple[Dimensions, dict[str, Any]]]) -> None:
     rows = [(*dimensions, *counts.values()) for dimensions, counts in sorted(sums.items(), key=lambda item: item[0][0])]
     if not rows:
         return
-    fields = [UsageRollup._meta.get_field(name) for name in (*DIMENSIONS, *COUNTS)]
+    fields = [FIELDS[name] for name in (*DIMENSIONS, *COUNTS)]
     prepared = [
         [field.get_db_prep_save(value, connection) for field, value in zip(fields, row, strict=True)] for row in rows
     ]

@@ -1,6 +1,6 @@
 from collections.abc import Mapping
 from inspect import isawaitable
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -12,6 +12,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from agents.snapshot import KeySpec
 from openai_compat.authentication import BearerKey
 from openai_compat.errors import exception_handler
 
@@ -66,6 +67,12 @@ class OpenAIView(APIView):
 
     def get_exception_handler(self) -> Any:
         return exception_handler
+
+
+def key_of(request: Request) -> KeySpec | None:
+    """Return the key that the request came with; None where the server is open."""
+    key: Any = request.auth
+    return cast("KeySpec | None", key)
 
 
 def request_id(request: Request) -> UUID:

@@ -1,4 +1,5 @@
 import time
+from typing import cast
 
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
@@ -11,7 +12,7 @@ from openai_compat.errors import http_status
 from openai_compat.parsers import ChatCompletionParser
 from openai_compat.serializers import ChatCompletionRequest, conversation
 from openai_compat.sse import EventStream, RunReader
-from openai_compat.views.base import OpenAIView, request_id
+from openai_compat.views.base import OpenAIView, key_of, request_id
 
 
 class ChatCompletions(OpenAIView):
@@ -20,10 +21,10 @@ class ChatCompletions(OpenAIView):
     parser_classes = [ChatCompletionParser]
 
     async def post(self, request: Request) -> HttpResponseBase:
-        chat: ChatCompletionRequest = request.data
+        chat = cast("ChatCompletionRequest", request.data)
         sent = _SentStatus()
         run_request = _run_request(request, chat, sent)
-        agent = engine.snapshot.resolve(chat.model, request.auth)
+        agent = engine.snapshot.resolve(chat.model, key_of(request))
         if ignored := chat.ignored(honoured=agent.honour_client_parameters):
             self.headers["x-openfang-ignored"] = ", ".join(ignored)
         events = engine.run(agent, run_request, _caller(request))
@@ -70,7 +71,7 @@ def _run_request(request: Request, chat: ChatCompletionRequest, sent: _SentStatu
 
 def _caller(request: Request) -> Caller:
     return Caller(
-        key=request.auth,
+        key=key_of(request),
         address=request.META.get("REMOTE_ADDR", ""),
         user_agent=request.headers.get("user-agent", ""),
     )
