@@ -125,7 +125,11 @@ def fresh(tmp_path: Path) -> Checkout:
 @pytest.fixture
 def checkout(ready: Checkout, tmp_path: Path) -> Checkout:
     """A clone that has been set up, to change."""
-    shutil.copytree(ready.root, tmp_path / "open fang", symlinks=True)
+    ignored = shutil.ignore_patterns("site-packages")
+    shutil.copytree(ready.root, tmp_path / "open fang", symlinks=True, ignore=ignored)
+    # pip never writes into a file that is there, so thousands of them can be links instead of copies.
+    packages = next(ready.venv.glob("lib/python*/site-packages"))
+    shutil.copytree(packages, tmp_path / "open fang" / packages.relative_to(ready.root), copy_function=os.link)
     copy = Checkout(tmp_path / "open fang")
     assert copy.run("check").stderr == ""
     return copy
