@@ -8,6 +8,7 @@ AgentError
 ├── RunAbandoned                      the caller left before the answer was complete
 ├── ServerStopped                     this server was told to stop and could not wait for the answer
 ├── UsageNotRecorded                  the usage row could not be written, so the run is not admitted or not confirmed
+├── ToolFailed                        a tool could not do what it was asked; an answer to the model, not to the caller
 └── ProviderError(retryable)          the LLM API refused or broke
     ├── ProviderUnavailable           it could not be reached, or answered 5xx
     ├── ProviderTimeout               it did not answer, or fell silent, for too long
@@ -62,6 +63,12 @@ class ServerStopped(AgentError):
 
 class UsageNotRecorded(AgentError):
     code = "usage_not_recorded"
+
+
+class ToolFailed(AgentError):
+    """A tool could not do what it was asked; `str(error)` is written for the model, which may try again."""
+
+    code = "tool_failed"
 
 
 class ProviderError(AgentError):

@@ -4,16 +4,19 @@ Called with aiohttp and not with the `openai` package: a call and its 50 chunks 
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 import aiohttp
 import msgspec
 
-from agents.errors import AgentError, LimitExceeded, ProviderRefused, ProviderTimeout, ProviderUnavailable
-from agents.providers.refusals import refusal
+from agents.errors import LimitExceeded, ProviderRefused, ProviderTimeout, ProviderUnavailable
+from agents.providers.refusals import refusal, refused_parameter
 from agents.providers.wire import ChunkReader
 from agents.types import Delta, FinishReason, ModelRequest, ModelSpec
+
+logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10
 ERROR_BODY_BYTES = 64 * 1024
@@ -30,6 +33,8 @@ class OpenAICompatible:
             headers={"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "openfang"},
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        # By API and model, what it has refused: models of one API differ in whether they take a temperature, say.
+        self._refused_parameters: dict[tuple[str, str], set[str]] = {}
 
     async def aclose(self) -> None:
         await self._session.close()
@@ -62,23 +67,36 @@ class OpenAICompatible:
             raise ProviderRefused(f"{provider.label} has no API key on this server: {provider.api_key_env} is not set.")
         headers = {"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {}
         url = f"{provider.base_url.rstrip('/')}/chat/completions"
-        sending = self._session.post(url, data=_body(model, request), headers=headers, allow_redirects=False)
-        try:
-            response = await self._within(request, model, sending)
-        except (aiohttp.ClientError, OSError) as error:
-            raise ProviderUnavailable(f"{provider.label} cannot be reached ({type(error).__name__}).") from error
-        if response.status == 200:
-            return cast("aiohttp.ClientResponse", response)
-        raise await self._refusal(model, request, response)
+        refused = self._refused_parameters.setdefault((provider.base_url, model.name), set())
+        body = {name: value for name, value in _body(model, request).items() if name not in refused}
+        while True:
+            sending = self._session.post(url, data=msgspec.json.encode(body), headers=headers, allow_redirects=False)
+            try:
+                response = cast("aiohttp.ClientResponse", await self._within(request, model, sending))
+            except (aiohttp.ClientError, OSError) as error:
+                raise ProviderUnavailable(f"{provider.label} cannot be reached ({type(error).__name__}).") from error
+            if response.status == 200:
+                return response
+            said = await self._error_body(model, request, response)
+            parameter = refused_parameter(response.status, said)
+            if parameter not in body:
+                raise refusal(model, response.status, said, response.headers)
+            logger.info("%s of %s does not take %r; it is left out.", model.name, provider.label, parameter)
+            refused.add(parameter)
+            del body[parameter]
 
-    async def _refusal(self, model: ModelSpec, request: ModelRequest, response: aiohttp.ClientResponse) -> AgentError:
+    async def _error_body(self, model: ModelSpec, request: ModelRequest, response: aiohttp.ClientResponse) -> bytes:
+        body = b""
         try:
-            body = await self._within(request, model, response.content.read(ERROR_BODY_BYTES))
+            while len(body) < ERROR_BODY_BYTES and (
+                data := await self._within(request, model, response.content.readany())
+            ):
+                body += data
         except aiohttp.ClientError:
-            body = b""
+            logger.info("%s broke off while it said why it refused a request.", model.provider.label)
         finally:
             response.close()
-        return refusal(model, response.status, body, response.headers.get("retry-after"))
+        return body
 
     async def _within(self, request: ModelRequest, model: ModelSpec, waiting: Any) -> Any:
         """Await, but not beyond the idle time, nor beyond the run's deadline."""
@@ -92,7 +110,7 @@ class OpenAICompatible:
             raise LimitExceeded("The run reached its time limit.", code="run_timeout") from None
 
 
-def _body(model: ModelSpec, request: ModelRequest) -> bytes:
+def _body(model: ModelSpec, request: ModelRequest) -> dict[str, Any]:
     parameters = {
         name: value for name, value in msgspec.structs.asdict(request.parameters).items() if value is not None
     }
@@ -108,4 +126,4 @@ def _body(model: ModelSpec, request: ModelRequest) -> bytes:
     }
     if request.tools:
         body["tools"] = request.tools
-    return msgspec.json.encode(body)
+    return body

@@ -1,6 +1,7 @@
 """What an HTTP error of a provider means for a run."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -21,10 +22,11 @@ TOO_LONG = re.compile(
     r"context[ _-]?(length|size|window)|maximum context|prompt is too long|too many (input )?tokens|input is too long",
     re.I,
 )
+DISPENSABLE = {"temperature", "top_p", "stream_options", "parallel_tool_calls", "reasoning_effort"}
 NUMBER = re.compile(r"\d{3,}")
 
 
-def refusal(model: ModelSpec, status: int, body: bytes, retry_after: str | None) -> AgentError:
+def refusal(model: ModelSpec, status: int, body: bytes, headers: Mapping[str, str]) -> AgentError:
     """Return the error that stands for a provider's HTTP error; its message is fit for the caller's eyes."""
     where = model.provider.label
     said = _read(body)
@@ -35,12 +37,24 @@ def refusal(model: ModelSpec, status: int, body: bytes, retry_after: str | None)
     if status == 413:
         return InvalidRequest(f"{where} refused the request as too large.", code="request_too_large")
     if status == 429 and "insufficient_quota" not in said.code:
-        return ProviderRateLimited(f"{where} is limiting this server's requests.", retry_after=_seconds(retry_after))
+        return ProviderRateLimited(f"{where} is limiting this server's requests.", retry_after=_seconds(headers))
     if status in (408, 504):
         return ProviderTimeout(f"{where} did not answer in time (HTTP {status}).")
     if status >= 500:
-        return ProviderUnavailable(f"{where} failed (HTTP {status}){': ' + said.message if said.message else '.'}")
+        error = ProviderUnavailable(f"{where} failed (HTTP {status}){': ' + said.message if said.message else '.'}")
+        error.retryable = headers.get("x-should-retry") != "false"
+        return error
     return ProviderRefused(f"{where} {_why_refused(model, status, said)}")
+
+
+def refused_parameter(status: int, body: bytes) -> str:
+    """Return the parameter that the model does not take and can do without, or nothing if that is not the reason."""
+    if status not in (400, 422):
+        return ""
+    said = _read(body)
+    if said.param in DISPENSABLE:
+        return said.param if "unsupported" in said.code or "not support" in said.message.lower() else ""
+    return "stream_options" if "stream_options" in said.message else ""
 
 
 class _Said(Struct):
@@ -48,6 +62,7 @@ class _Said(Struct):
 
     message: str = ""
     code: str = ""
+    param: str = ""
     limit: int | None = None
 
 
@@ -89,6 +104,7 @@ def _read(body: bytes) -> _Said:
     return _Said(
         message=str(message)[:500],
         code=f"{error.get('code') or ''} {error.get('type') or ''}",
+        param=str(error.get("param") or ""),
         limit=limit if isinstance(limit, int) else None,
     )
 
@@ -102,7 +118,8 @@ def _too_long(model: ModelSpec, said: _Said) -> str:
     return f"{length} {said.message}".strip()
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def _seconds(headers: Mapping[str, str]) -> float | None:
+    retry_after = headers.get("retry-after")
     try:
         return max(0.0, float(retry_after)) if retry_after else None
     except ValueError:
