@@ -284,6 +284,9 @@ async def websocket(receive: Any, send: Any) -> None:
             tell("sending")
             for _ in range(500):
                 await send({"type": "websocket.send", "bytes": b"x" * 1_000_000})
+        if message["text"] == "late":
+            tell("waiting")
+            await GO.wait()
         if message["text"] == "fail":
             raise ZeroDivisionError("a fault")
         await send({"type": "websocket.send", "text": message["text"]})

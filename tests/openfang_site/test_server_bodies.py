@@ -113,6 +113,16 @@ def test_what_follows_a_refused_body_is_not_taken_for_a_request(server):
     assert received.startswith(b"HTTP/1.1 413 ")
 
 
+def test_the_application_does_not_see_a_body_that_is_refused_at_its_end():
+    with serving(body_bytes=1000) as server:
+        with server.ask(
+            "POST /stubborn HTTP/1.1\nTransfer-Encoding: chunked", b"7d0\r\n%s\r\n0\r\n\r\n" % (b"x" * 2000)
+        ) as refused:
+            assert read_all(refused).startswith(b"HTTP/1.1 413 ")
+        assert server.get("/hello")[1] == b"hello "
+        assert server.told.empty()
+
+
 def test_a_client_that_never_stops_sending_is_closed():
     with serving(body_bytes=1000, linger_bytes=5 * MEGABYTE) as server:
         with server.ask("POST /v1/echo HTTP/1.1\nTransfer-Encoding: chunked") as connection:

@@ -27,6 +27,18 @@ async def test_they_are_closed_when_the_server_stops(server):
     assert server.wait() == (0, "")
 
 
+async def test_what_is_sent_to_one_that_is_being_closed_is_no_fault(monkeypatch):
+    monkeypatch.setenv("DRAIN_GOES", "1")
+    with serving() as server:
+        async with aiohttp.ClientSession() as client, client.ws_connect(f"{server.url}/live") as websocket:
+            await websocket.send_str("late")
+            server.expect("waiting")
+            server.signal(signal.SIGTERM)
+            assert (await websocket.receive()).data == 1001
+        assert server.expect("stopped") == ""
+        assert server.wait() == (0, "")
+
+
 async def test_a_failed_application_closes_its_own(server):
     async with aiohttp.ClientSession() as client, client.ws_connect(f"{server.url}/live") as websocket:
         await websocket.send_str("fail")
