@@ -4,7 +4,8 @@ AgentError
 ├── AgentNotFound                     the caller named an agent that is not there or not theirs
 ├── InvalidRequest(param, code)       the caller asked for something that cannot be run
 │   └── ContextLengthExceeded         the conversation is longer than the model can read
-├── LimitExceeded(code)               the run reached one of its agent's limits
+├── RunTimeout                        the run reached its agent's time limit
+├── ToolLoop                          the model kept making the same tool call
 ├── RunAbandoned                      the caller left before the answer was complete
 ├── ServerStopped                     this server was told to stop and could not wait for the answer
 ├── UsageNotRecorded                  the usage row could not be written, so the run is not admitted or not confirmed
@@ -45,12 +46,12 @@ class ContextLengthExceeded(InvalidRequest):
         super().__init__(message, param="messages", code="context_length_exceeded")
 
 
-class LimitExceeded(AgentError):
-    """A run reached one of its agent's limits; `code` names which."""
+class RunTimeout(AgentError):
+    code = "run_timeout"
 
-    def __init__(self, message: str, *, code: str) -> None:
-        super().__init__(message)
-        self.code = code
+
+class ToolLoop(AgentError):
+    code = "tool_loop"
 
 
 class RunAbandoned(AgentError):

@@ -7,16 +7,19 @@ from contextlib import aclosing
 from functools import partial
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
 from msgspec import Struct
 from msgspec.structs import replace
 
 from agents import runner
-from agents.errors import AgentError, InvalidRequest, ProviderRefused, RunAbandoned, ServerStopped
+from agents.errors import AgentError, InvalidRequest, ProviderRefused, RunAbandoned, ServerStopped, ToolFailed
 from agents.models import Status, UsageRecord
 from agents.providers import Providers
 from agents.providers.attempts import ask
 from agents.snapshot import KeySpec, Snapshot, SnapshotKeeper
+from agents.tools.context import RunContext
+from agents.tools.toolbox import RunTools
 from agents.types import (
     AgentSpec,
     Delta,
@@ -124,7 +127,9 @@ class Engine:
             )
             if not models:
                 raise ProviderRefused(f"The agent {agent.name!r} has no model, and this server has no default model.")
-            async with aclosing(runner.run(model_request, partial(ask, self.providers, models))) as events:
+            toolbox = self._toolbox(agent, request, deadline)
+            asking = partial(ask, self.providers, models)
+            async with aclosing(runner.run(agent, model_request, asking, toolbox)) as events:
                 async for event in events:
                     recording.observe(event)
                     if type(event) is Delta:
@@ -138,6 +143,20 @@ class Engine:
                 error = ServerStopped("The server stopped before the answer was complete.")
             await self._close(recording, error, request)
         yield Finished(recording.finish_reason, recording.usage)
+
+    def _toolbox(self, agent: AgentSpec, request: RunRequest, deadline: float) -> RunTools:
+        context = RunContext(
+            agent=agent,
+            scope="",
+            workspace=settings.OPENFANG_DATA_DIR / "workspaces" / str(agent.id),
+            deadline=deadline,
+            depth=0,
+            ask_agent=self._ask_agent,
+        )
+        return RunTools(request.id, [], request.tools, request.parameters.tool_choice, context)
+
+    async def _ask_agent(self, name: str, question: str) -> str:
+        raise ToolFailed("Not yet.")
 
     async def _close(self, recording: Recording, error: AgentError | None, request: RunRequest) -> None:
         """Commit the closing row, also when the request is being cancelled meanwhile."""

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 MILLION = Decimal(1_000_000)
 
@@ -39,11 +39,15 @@ class FunctionCall(Struct):
 
 
 class ToolCall(Struct):
-    """A model's wish to have a tool run; `arguments` is the JSON text as the model wrote it."""
+    """A model's wish to have a tool run; `arguments` is the JSON text as the model wrote it.
+
+    `extra_content` is what some providers hang on a call and want back with it (Gemini: its thought signatures).
+    """
 
     id: str
     function: FunctionCall
     type: Literal["function"] = "function"
+    extra_content: dict[str, Any] | UnsetType = UNSET
 
 
 class Message(Struct, omit_defaults=True):
@@ -155,6 +159,7 @@ class AgentSpec(Struct, frozen=True):
     top_p: float | None = None
     max_tokens: int | None = None
     max_llm_calls: int = 10
+    max_tool_calls: int = 50
     run_timeout: int = 600
     honour_client_parameters: bool = False
 
@@ -191,12 +196,17 @@ class FinishReason(StrEnum):
 
 
 class ToolCallDelta(Struct):
-    """A piece of a tool call; id and name come with the first piece of an index."""
+    """A piece of a tool call; id and name come with the first piece of an index.
+
+    `server` tells a call that this server executes from one that is the client's to execute.
+    """
 
     index: int
     id: str | None = None
     name: str | None = None
     arguments: str = ""
+    server: bool = False
+    extra_content: dict[str, Any] | UnsetType = UNSET
 
 
 class Delta(Struct):
@@ -225,6 +235,22 @@ class LLMCallEnded(Struct):
     error_code: str = ""
 
 
+class CallsMade(Struct):
+    """The model's turn ended with tool calls; the server's own, in `executed`, are being run."""
+
+    message: Message
+    executed: list[ToolCall]
+
+
+class ToolCallEnded(Struct):
+    """A tool of the server has answered; an error is an answer to the model, too."""
+
+    call: ToolCall
+    result: str
+    is_error: bool
+    duration_ms: int
+
+
 class Finished(Struct):
     """The answer is complete; nothing follows. `usage` is that of all the run's LLM calls."""
 
@@ -232,7 +258,27 @@ class Finished(Struct):
     usage: Usage = Usage()
 
 
-Event = LLMCallStarted | Delta | LLMCallEnded | Finished
+Event = LLMCallStarted | Delta | LLMCallEnded | CallsMade | ToolCallEnded | Finished
+
+
+class Toolbox(Protocol):
+    """The tools of one run: the agent's, which are executed here, and the client's, which only the client can."""
+
+    def specs(self, *, first: bool, last: bool) -> list[ToolSpec]:
+        """Return the tools for the run's next LLM call; in the `last` one the agent's own are no use any more."""
+        ...
+
+    def is_server(self, name: str) -> bool:
+        """Tell whether a call of this name is executed here; unknown names are, so that the model reads its error."""
+        ...
+
+    def call_id(self, number: int) -> str:
+        """Return the id of the run's n-th call, unlike any other."""
+        ...
+
+    def call_all(self, calls: list[ToolCall], deadline: float) -> AsyncGenerator[ToolCallEnded, None]:
+        """Execute the calls at once and yield each as it ends."""
+        ...
 
 
 class Provider(Protocol):

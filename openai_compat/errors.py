@@ -21,7 +21,8 @@ INVALID, API, RATE = "invalid_request_error", "api_error", "rate_limit_error"
 TABLE: list[tuple[type[Exception], int, str]] = [
     (errors.AgentNotFound, 404, INVALID),
     (errors.InvalidRequest, 400, INVALID),
-    (errors.LimitExceeded, 504, API),
+    (errors.RunTimeout, 504, API),
+    (errors.ToolLoop, 502, API),
     (errors.RunAbandoned, 499, API),
     (errors.ServerStopped, 503, API),
     (errors.UsageNotRecorded, 503, API),

@@ -11,7 +11,7 @@ from typing import Any, cast
 import aiohttp
 import msgspec
 
-from agents.errors import LimitExceeded, ProviderRefused, ProviderTimeout, ProviderUnavailable
+from agents.errors import ProviderRefused, ProviderTimeout, ProviderUnavailable, RunTimeout
 from agents.providers.refusals import refusal, refused_parameter
 from agents.providers.wire import ChunkReader
 from agents.types import Delta, FinishReason, ModelRequest, ModelSpec
@@ -107,7 +107,7 @@ class OpenAICompatible:
         except TimeoutError:
             if now + self._idle_seconds < request.deadline:
                 raise ProviderTimeout(f"{model.provider.label} was silent for {self._idle_seconds:g} s.") from None
-            raise LimitExceeded("The run reached its time limit.", code="run_timeout") from None
+            raise RunTimeout("The run reached its time limit.") from None
 
 
 def _body(model: ModelSpec, request: ModelRequest) -> dict[str, Any]:

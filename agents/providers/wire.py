@@ -54,6 +54,7 @@ class WireToolCall(Struct):
     index: Any = None
     id: Any = None
     function: WireFunction | None = None
+    extra_content: dict[str, Any] | None = None
 
 
 class WireDelta(Struct):
@@ -170,14 +171,20 @@ class ChunkReader:
             self._calls.append(call)
             if indexed:
                 self._call_at[wire.index] = call
-            return ToolCallDelta(call.index, call_id, name, _arguments(function.arguments))
-        # Some servers repeat id and name with every piece; clients would add the names up.
-        return ToolCallDelta(call.index, None, None, _arguments(function.arguments))
+        # Some servers repeat the name with every piece; added up it would be none.
+        if call.named:
+            name = None
+        call.named = call.named or name is not None
+        delta = ToolCallDelta(call.index, call_id, name, _arguments(function.arguments))
+        if wire.extra_content:
+            delta.extra_content = wire.extra_content
+        return delta
 
 
 class _Call(Struct):
     index: int
     id: str | None
+    named: bool = False
 
 
 def _arguments(value: Any) -> str:
