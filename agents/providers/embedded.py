@@ -62,12 +62,11 @@ class EmbeddedModel:
         weights: Path | None = None,
         log: Path | None = None,
         check_seconds: float = 10,
-        answer_seconds: float = 20,
+        answer_seconds: float = 10,
     ) -> None:
         self._weights = weights or _installed_weights()
         self._log = log
         self._check_seconds = check_seconds
-        # A healthy model answers late while it evaluates a batch: up to 20 s on a machine with much else to do.
         self._answer_seconds = answer_seconds
         self._start: asyncio.Task[_ModelProcess] | None = None
         self._failed_starts = 0
@@ -185,10 +184,8 @@ class _ModelProcess:
         await _kill(self._process)
 
     async def _answers(self, session: aiohttp.ClientSession) -> bool:
-        # Asked for its slots and not for its health: only the slots come from the thread that evaluates the model.
-        url = self.endpoint.base_url.removesuffix("/v1") + "/slots"
         try:
-            async with session.get(url, headers={"Authorization": f"Bearer {self.endpoint.api_key}"}) as response:
+            async with session.get(self.endpoint.base_url.removesuffix("/v1") + "/health") as response:
                 return response.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False

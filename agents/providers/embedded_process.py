@@ -19,8 +19,8 @@ MODEL_NAME = "smollm2-135m-instruct"
 SLOTS = 2
 CONTEXT_TOKENS = 8192  # what SmolLM2 was trained for; each slot's key-value cache takes 190 MB
 PROMPT_CACHE_MIB = 256  # 11,000 tokens of prompts that lost their slot: an agent's prompt is not read anew each time
-# The tokens evaluated in one go. The other answer waits meanwhile (2 s here, 14 s with llama.cpp's 2048), as does a
-# disconnect; reading prompts is no slower.
+# The tokens evaluated in one go, while the other answer waits: 2 s, and not the 14 s of llama.cpp's 2048. Reading
+# prompts is no slower with it.
 BATCH_TOKENS = 256
 
 
@@ -55,7 +55,7 @@ def _parameters(weights: str, api_key: str) -> xllamacpp.CommonParams:
     p.cpuparams_batch.n_threads = min(cores, 4)
     p.n_threads_http = SLOTS + 2  # llama.cpp adds more while more requests wait
     p.sse_ping_interval = -1
-    p.ui = False
+    p.ui = p.endpoint_slots = False
     p.verbosity = 1  # errors
     # What an agent without settings of its own gets: its makers' advice, and some help against going round in circles.
     p.sampling.temp, p.sampling.top_p, p.sampling.penalty_repeat = 0.2, 0.9, 1.1
