@@ -1,0 +1,19 @@
+"""Setting a server up: the database, the rows of the catalog, the first administrator, and agents from profiles."""
+
+from agents.setup.catalog_rows import sync_catalog
+from agents.setup.database import one_at_a_time, prepare
+from agents.setup.errors import SetupError
+from agents.setup.first_start import ADMIN, first_start, generated_password
+from agents.setup.spawning import find_model, spawn
+
+__all__ = [
+    "ADMIN",
+    "SetupError",
+    "find_model",
+    "first_start",
+    "generated_password",
+    "one_at_a_time",
+    "prepare",
+    "spawn",
+    "sync_catalog",
+]
