@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "channels",
     "agents",
     "openai_compat",
+    "openfang_site",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
