@@ -6,6 +6,7 @@ from typing import Any
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from openfang_site import admin_theme
 from openfang_site.env import env_bool, env_int, env_list, env_path, env_str
 from openfang_site.secret_key import kept_secret_key
 
@@ -20,6 +21,8 @@ OPENFANG_DEFAULT_MODEL = env_str("OPENFANG_DEFAULT_MODEL")
 OPENFANG_FALLBACK_TO_FIRST_AGENT = env_bool("OPENFANG_FALLBACK_TO_FIRST_AGENT", True)
 OPENFANG_MAX_BODY_BYTES = env_int("OPENFANG_MAX_BODY_BYTES", 32 * 1024 * 1024, low=1024, high=1024**3)
 OPENFANG_DRAIN_SECONDS = env_int("OPENFANG_DRAIN_SECONDS", 20, low=0, high=3600)
+OPENFANG_TRANSCRIPT_HOURS = env_int("OPENFANG_TRANSCRIPT_HOURS", 24, low=0, high=24 * 30)
+OPENFANG_KEEP_TOOL_ARGUMENTS = env_bool("OPENFANG_KEEP_TOOL_ARGUMENTS", False)
 REDIS_URL = env_str("REDIS_URL")
 
 # --- Django -------------------------------------------------------------------------------------------------------
@@ -30,6 +33,8 @@ CSRF_TRUSTED_ORIGINS = env_list("OPENFANG_TRUSTED_ORIGINS", [])
 ROOT_URLCONF = "openfang_site.urls"
 ASGI_APPLICATION = "openfang_site.asgi.application"
 INSTALLED_APPS = [
+    "unfold",  # before the admin, whose site and templates it replaces
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -70,6 +75,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+UNFOLD = admin_theme.UNFOLD
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 STATIC_URL = "static/"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

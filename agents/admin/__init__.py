@@ -1,0 +1,9 @@
+"""The web admin: one file a noun of the product."""
+
+from django.contrib import admin
+
+from agents.admin import agents, api_keys, models, providers, usage, users
+
+__all__ = ["agents", "api_keys", "models", "providers", "usage", "users"]
+
+admin.site.index_title = "Overview"

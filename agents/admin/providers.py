@@ -1,0 +1,98 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+
+from agents.admin.model_picker import key_state
+from agents.admin.models import LanguageModelForm
+from agents.models import LanguageModel, Provider, ProviderKind
+
+KEY_STATES = {"set": "success", "missing": "warning", "needs none": "info"}
+
+
+class ProviderForm(forms.ModelForm):
+    class Meta:
+        model = Provider
+        exclude: list[str] = []
+        labels = {"base_url": "Base URL"}
+        error_messages = {"name": {"unique": "There is a provider of this name already."}}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if cleaned.get("kind") == ProviderKind.OPENAI and not cleaned.get("base_url", "-"):
+            self.add_error("base_url", "Where is it? An OpenAI-compatible provider needs its base URL.")
+        return cleaned
+
+
+class ModelInline(TabularInline):
+    model = LanguageModel
+    form = LanguageModelForm
+    fields = ["name", "context_window", "prompt_price", "completion_price"]
+    extra = 0
+    show_change_link = True
+    verbose_name_plural = "Models: prices in US dollars per million tokens"
+
+
+@admin.register(Provider)
+class ProviderAdmin(ModelAdmin):
+    """The LLM APIs that agents may ask, and whether this server has a key for each."""
+
+    form = ProviderForm
+    inlines = [ModelInline]
+    list_display = ["label_and_name", "address", "key_variable", "key", "models", "followed"]
+    list_filter = ["kind", "from_catalog"]
+    list_filter_submit = True
+    list_per_page = 50
+    search_fields = ["name", "label", "base_url"]
+    search_help_text = "Name or address"
+    fieldsets = [
+        (None, {"fields": [("name", "label"), "kind", "base_url"]}),
+        ("Key", {"fields": ["api_key_env", "key"], "description": "Keys stay in the environment of the server."}),
+    ]
+    readonly_fields = ["key"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).annotate(model_count=Count("language_models"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Provider | None = None) -> list[str]:
+        """Settings and the catalog refer to a provider by its name, so it stays."""
+        return ["name", *self.readonly_fields] if obj else self.readonly_fields
+
+    @display(description="Provider", ordering="label", header=True)
+    def label_and_name(self, provider: Provider) -> list[str]:
+        return [str(provider), provider.name]
+
+    @display(description="Base URL", ordering="base_url")
+    def address(self, provider: Provider) -> str:
+        return provider.base_url or "in this server"
+
+    @display(description="Key variable")
+    def key_variable(self, provider: Provider) -> str:
+        return provider.api_key_env or "—"
+
+    @display(description="Key", label=KEY_STATES)
+    def key(self, provider: Provider) -> str:
+        return key_state(provider)
+
+    @display(description="Models", ordering="model_count")
+    def models(self, provider: Any) -> int:
+        return int(provider.model_count)
+
+    @display(description="Follows the catalog", boolean=True, ordering="from_catalog")
+    def followed(self, provider: Provider) -> bool:
+        return provider.from_catalog
+
+    def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:
+        if form.changed_data:
+            obj.from_catalog = False
+        super().save_model(request, obj, form, change)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        for edited in formset.forms:
+            if edited.has_changed():
+                edited.instance.from_catalog = False
+        super().save_formset(request, form, formset, change)

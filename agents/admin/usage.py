@@ -1,0 +1,205 @@
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.contrib.filters.admin import (
+    BooleanRadioFilter,
+    DropdownFilter,
+    MultipleChoicesDropdownFilter,
+    RangeDateTimeFilter,
+    RelatedDropdownFilter,
+)
+from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
+
+from agents.admin.formats import NBSP, NOTHING, count, duration, moment, usd
+from agents.models import Status, UsageRecord, UsageRollup, UsageStep
+
+STATUSES = {
+    Status.RUNNING: "info",
+    Status.OK: "success",
+    Status.FAILED: "danger",
+    Status.CANCELLED: "warning",
+    Status.LOST: "danger",
+}
+ID_PREFIXES = ("req_", "chatcmpl-")
+
+
+def request_id(text: str) -> uuid.UUID | None:
+    """Return the id in `req_<hex>`, `chatcmpl-<uuid>` or a bare UUID, as clients and logs show it."""
+    for prefix in ID_PREFIXES:
+        text = text.removeprefix(prefix)
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+class ModelFilter(DropdownFilter):
+    title = "model"
+    parameter_name = "model"
+    DAYS = 30
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer what answered lately, from the sums: reading it from the requests would read them all."""
+        since = timezone.now() - timedelta(days=self.DAYS)
+        names = UsageRollup.objects.filter(start__gte=since).exclude(model="").values_list("model", flat=True)
+        return [(name, name) for name in sorted(names.distinct().order_by())]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:
+        return queryset.filter(model=self.value()) if self.value() else queryset
+
+
+class ReadOnly:
+    """For admin classes of tables that only the server writes."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class Figures:
+    """Columns that a request and its steps share."""
+
+    @display(description="Tokens")
+    def tokens(self, row: Any) -> str:
+        return f"{count(row.prompt_tokens)}{NBSP}in, {count(row.completion_tokens)}{NBSP}out"
+
+    @display(description="Cost")
+    def price(self, row: Any) -> str:
+        return NOTHING if getattr(row, "status", None) == Status.RUNNING else usd(row.cost)
+
+    @display(description="First token")
+    def first_token(self, row: Any) -> str:
+        return duration(row.first_token_ms)
+
+    @display(description="Duration")
+    def took(self, row: Any) -> str:
+        return duration(row.duration_ms)
+
+
+class StepInline(ReadOnly, Figures, TabularInline):
+    model = UsageStep
+    fields = readonly_fields = ["what", "tokens", "price", "first_token", "took", "error"]
+    extra = 0
+    hide_title = True
+    verbose_name_plural = "Steps, in order"
+
+    @display(description="Called")
+    def what(self, step: UsageStep) -> str:
+        return f"{step.get_kind_display()}: {step.provider}/{step.name}" if step.provider else step.name
+
+    @display(description="Error")
+    def error(self, step: UsageStep) -> str:
+        return step.error_code or NOTHING
+
+
+@admin.register(UsageRecord)
+class UsageRecordAdmin(ReadOnly, Figures, ModelAdmin):
+    """Every request: who asked which agent, what was used and how it ended. A large table, read in bounded pieces."""
+
+    inlines = [StepInline]
+    list_display = ["started", "agent_and_key", "model_and_provider", "state", "tokens", "price", "first_token", "took"]
+    sortable_by = ["started"]
+    list_filter = [
+        ("started_at", RangeDateTimeFilter),
+        ("agent", RelatedDropdownFilter),
+        ("api_key", RelatedDropdownFilter),
+        ("status", MultipleChoicesDropdownFilter),
+        ModelFilter,
+        ("streamed", BooleanRadioFilter),
+    ]
+    list_filter_submit = True
+    list_per_page = 50
+    search_fields = ["agent_name", "end_user"]
+    search_help_text = "Request id (req_… or chatcmpl-…), agent or end user"
+    show_full_result_count = False
+    paginator = InfinitePaginator
+    actions = None
+    fieldsets = [
+        (None, {"fields": [("outcome", "http", "finish"), ("started", "ended", "took"), ("first_token", "delivery")]}),
+        ("Who", {"fields": [("agent_name", "key", "end_user"), ("client_address", "user_agent")]}),
+        ("Used", {"fields": [("tokens", "cached", "reasoning"), ("price", "source"), ("llm_calls", "tool_calls")]}),
+        ("Model", {"fields": [("requested_model", "provider", "model")]}),
+        ("Ids", {"fields": [("as_request", "as_completion"), ("endpoint", "worker_id")]}),
+    ]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if found := request_id(term.lower()):
+            return queryset.filter(pk=found), False
+        return queryset.filter(Q(agent_name__icontains=term) | Q(end_user__icontains=term)), False
+
+    @display(description="Started", ordering="started_at")
+    def started(self, record: UsageRecord) -> str:
+        return moment(record.started_at)
+
+    @display(description="Ended")
+    def ended(self, record: UsageRecord) -> str:
+        return moment(record.ended_at)
+
+    @display(description="Agent", header=True)
+    def agent_and_key(self, record: UsageRecord) -> list[str]:
+        return [record.agent_name, " · ".join(filter(None, [record.api_key_name, record.end_user]))]
+
+    @display(description="Model", header=True)
+    def model_and_provider(self, record: UsageRecord) -> list[str]:
+        return [record.model or NOTHING, record.provider]
+
+    @display(description="Status", label=STATUSES)
+    def state(self, record: UsageRecord) -> tuple[str, str]:
+        return record.status, f"{record.status}: {record.error_code}" if record.error_code else record.status
+
+    @display(description="Status")
+    def outcome(self, record: UsageRecord) -> str:
+        return " · ".join(filter(None, [record.get_status_display(), record.error_code]))
+
+    @display(description="HTTP status")
+    def http(self, record: UsageRecord) -> str:
+        return str(record.http_status or NOTHING)
+
+    @display(description="Finish reason")
+    def finish(self, record: UsageRecord) -> str:
+        return record.finish_reason or NOTHING
+
+    @display(description="Delivery")
+    def delivery(self, record: UsageRecord) -> str:
+        return "streamed" if record.streamed else "in one piece"
+
+    @display(description="Key")
+    def key(self, record: UsageRecord) -> str:
+        return record.api_key_name or "none"
+
+    @display(description="Read from the cache")
+    def cached(self, record: UsageRecord) -> str:
+        return count(record.cached_tokens)
+
+    @display(description="Spent on reasoning")
+    def reasoning(self, record: UsageRecord) -> str:
+        return count(record.reasoning_tokens)
+
+    @display(description="Counted by")
+    def source(self, record: UsageRecord) -> str:
+        return record.get_token_source_display()
+
+    @display(description="Request")
+    def as_request(self, record: UsageRecord) -> str:
+        return f"req_{record.id.hex}"
+
+    @display(description="Completion")
+    def as_completion(self, record: UsageRecord) -> str:
+        return f"chatcmpl-{record.id}"
