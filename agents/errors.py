@@ -1,6 +1,7 @@
 """What a run can fail with.
 
 AgentError
+├── RequestConflict(code)             an Idempotency-Key came with another body, or while its first request still runs
 ├── AgentNotFound                     the caller named an agent that is not there or not theirs
 ├── InvalidRequest(param, code)       the caller asked for something that cannot be run
 │   └── ContextLengthExceeded         the conversation is longer than the model can read
@@ -27,6 +28,14 @@ class AgentError(Exception):
 
 class AgentNotFound(AgentError):
     code = "model_not_found"
+
+
+class RequestConflict(AgentError):
+    """An Idempotency-Key that cannot be used; `code` tells whether it is reused or still in use."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class InvalidRequest(AgentError):

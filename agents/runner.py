@@ -29,14 +29,19 @@ WARN_AT, STOP_AT = 3, 4  # the same calls so many turns in a row
 
 
 async def run(
-    agent: AgentSpec, request: ModelRequest, ask: Callable[[ModelRequest], Answer], toolbox: Toolbox
+    agent: AgentSpec,
+    request: ModelRequest,
+    ask: Callable[[ModelRequest], Answer],
+    toolbox: Toolbox,
+    calls_before: int = 0,
 ) -> AsyncGenerator[Event, None]:
     """Yield the answer as it comes, every step on the way, and `Finished` last.
 
     A turn that calls tools of the client ends the run with those calls; the server's calls of that turn are executed
     before. Out of LLM or tool calls, the model is asked for what it has, and the answer finishes with `length`.
+    `calls_before` counts the calls that an earlier run of the same request has made.
     """
-    messages, calls, repeats = list(request.messages), 0, Repeats()
+    messages, calls, repeats = list(request.messages), calls_before, Repeats()
     for number in count(1):
         last = number >= agent.max_llm_calls or calls >= agent.max_tool_calls
         turn = Turn(toolbox, first_call=calls)
@@ -60,9 +65,9 @@ async def run(
         yield CallsMade(message, executed)
         results: dict[str, str] = {}
         async with aclosing(toolbox.call_all(executed, request.deadline)) as ended:
-            async for event in ended:
-                results[event.call.id] = event.result
-                yield event
+            async for tool_ended in ended:
+                results[tool_ended.call.id] = tool_ended.result
+                yield tool_ended
         if turn.client_calls():
             yield Finished(FinishReason.TOOL_CALLS)
             return

@@ -181,6 +181,9 @@ def _agent_spec(row: Agent, models: dict[int, ModelSpec], default: ModelSpec | N
         max_llm_calls=row.max_llm_calls,
         run_timeout=row.run_timeout,
         honour_client_parameters=row.honour_client_parameters,
+        max_tool_calls=row.max_tool_calls,
+        tools=tuple(row.tools),
+        tool_activity=row.tool_activity,
     )
 
 

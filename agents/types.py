@@ -162,6 +162,13 @@ class AgentSpec(Struct, frozen=True):
     max_tool_calls: int = 50
     run_timeout: int = 600
     honour_client_parameters: bool = False
+    tools: tuple[str, ...] = ()
+    tool_activity: str = "automatic"
+
+    @property
+    def takes_tools(self) -> bool:
+        """Tell whether the agent's model can be given tools; one of which nothing is known can."""
+        return not self.models or self.models[0].tools is not False
 
 
 class Parameters(Struct, omit_defaults=True, frozen=True):

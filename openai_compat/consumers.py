@@ -58,6 +58,7 @@ class OpenAIConsumer(AsyncHttpConsumer):  # type: ignore[misc]
         """Answer the request. Whatever goes wrong is answered too: a client must never be left hanging."""
         request = ASGIRequest(self.scope, BytesIO(body))
         request.META["CONTENT_LENGTH"] = str(len(body))
+        request.META["openfang.body"] = body
         request.META["openfang.request_id"] = request_id = time_ordered_uuid()
         headers = [(b"x-request-id", b"req_" + request_id.hex.encode())]
         started = False

@@ -20,6 +20,7 @@ INVALID, API, RATE = "invalid_request_error", "api_error", "rate_limit_error"
 # The first class that fits, from the top.
 TABLE: list[tuple[type[Exception], int, str]] = [
     (errors.AgentNotFound, 404, INVALID),
+    (errors.RequestConflict, 409, INVALID),
     (errors.InvalidRequest, 400, INVALID),
     (errors.RunTimeout, 504, API),
     (errors.ToolLoop, 502, API),
@@ -75,7 +76,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         response["Allow"] = ", ".join(context["view"].allowed_methods)
     if isinstance(error, errors.ProviderRateLimited):
         response["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
-    if isinstance(error, errors.ProviderRefused):
-        # Asking again is no use before an administrator has acted.
+    if isinstance(error, errors.ProviderRefused) or getattr(error, "code", None) == "idempotency_key_reused":
+        # Asking again is no use: an administrator has to act, or the client to choose another key.
         response["x-should-retry"] = "false"
     return response

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from agents.errors import InvalidRequest
 from agents.types import (
+    AgentSpec,
     FunctionCall,
     ImagePart,
     ImageURL,
@@ -170,10 +171,11 @@ class ChatCompletionRequest(Struct):
             return str(self.user.get("id") or "")
         return self.user or ""
 
-    def ignored(self, *, honoured: bool) -> list[str]:
-        """Return the names of the parameters that were sent and have no effect."""
-        names = UNSUPPORTED if honoured else (*AGENTS_OWN, *UNSUPPORTED)
-        return [name for name in names if getattr(self, name) is not None]
+    def ignored(self, agent: AgentSpec) -> list[str]:
+        """Return the names of the parameters that were sent and have no effect with this agent."""
+        own = () if agent.honour_client_parameters else AGENTS_OWN
+        tools = () if agent.takes_tools else ("tools", "functions")
+        return [name for name in (*own, *UNSUPPORTED, *tools) if getattr(self, name) not in (None, [])]
 
     def parameters(self) -> Parameters:
         tools = self.tool_specs()
@@ -232,7 +234,6 @@ def conversation(request: ChatCompletionRequest) -> Conversation:
                 result.messages.append(Message("tool", content or "", tool_call_id=message.tool_call_id))
             case FunctionMessage():
                 result.messages.append(Message("tool", content or "", tool_call_id=f"call_{message.name}"))
-    result.messages = _answered_calls_only(result.messages)
     return result
 
 
@@ -245,33 +246,6 @@ def _assistant(message: AssistantMessage, content: str | list[Part] | None) -> M
         called = message.function_call
         calls.append(ToolCall(f"call_{called.name}", FunctionCall(called.name, called.arguments or "{}")))
     return Message("assistant", content if calls else content or "", tool_calls=calls or None)
-
-
-def _answered_calls_only(messages: list[Message]) -> list[Message]:
-    """Leave out calls without a result and results without a call: providers refuse both, and clients send both."""
-    kept: list[Message] = []
-    for index, message in enumerate(messages):
-        if message.tool_calls:
-            answers = set()
-            for later in messages[index + 1 :]:
-                if later.role != "tool":
-                    break
-                answers.add(later.tool_call_id)
-            message.tool_calls = [call for call in message.tool_calls if call.id in answers] or None
-            if message.tool_calls is None and not message.content:
-                continue
-        elif message.role == "tool" and message.tool_call_id not in _open_calls(kept):
-            continue
-        kept.append(message)
-    return kept
-
-
-def _open_calls(kept: list[Message]) -> set[str]:
-    """Return the calls of the assistant turn that the last messages answer."""
-    for message in reversed(kept):
-        if message.role != "tool":
-            return {call.id for call in message.tool_calls or ()}
-    return set()
 
 
 def _content(content: Content, where: str, result: Conversation) -> str | list[Part] | None:

@@ -2,23 +2,29 @@
 
 from agents.models.agent import Agent, AgentFallback
 from agents.models.api_key import ApiKey
+from agents.models.mcp import AgentMcpTool, McpServer, McpTransport
 from agents.models.provider import LanguageModel, Provider, ProviderKind
 from agents.models.rollup import UsageRollup
 from agents.models.served import Revision, served_changed
+from agents.models.transcript import Transcript
 from agents.models.usage import Status, StepKind, TokenSource, UsageRecord, UsageStep
 from agents.models.worker import Worker
 
 __all__ = [
     "Agent",
     "AgentFallback",
+    "AgentMcpTool",
     "ApiKey",
     "LanguageModel",
+    "McpServer",
+    "McpTransport",
     "Provider",
     "ProviderKind",
     "Revision",
     "Status",
     "StepKind",
     "TokenSource",
+    "Transcript",
     "UsageRecord",
     "UsageRollup",
     "UsageStep",

@@ -20,6 +20,13 @@ def validate_agent_name(name: str) -> None:
     raise ValidationError("A name must not be a UUID: clients use UUIDs to address agents by id.")
 
 
+class ToolActivity(models.TextChoices):
+    AUTOMATIC = "automatic", "Automatic: tool calls, or reasoning for clients with tools of their own"
+    TOOL_CALLS = "tool_calls", "Tool calls"
+    REASONING = "reasoning", "Reasoning"
+    HIDDEN = "hidden", "Hidden"
+
+
 class AgentQuerySet(ServedQuerySet["Agent"]):
     pass
 
@@ -71,11 +78,21 @@ class Agent(Served):
         validators=[MinValueValidator(1)],
         help_text="Calls of the model that one request may make.",
     )
+    max_tool_calls = models.PositiveIntegerField(
+        "tool calls", default=50, help_text="Calls of the agent's tools that one request may make."
+    )
     run_timeout = models.PositiveIntegerField(
         default=600, validators=[MinValueValidator(1)], help_text="Seconds that one request may take."
     )
     honour_client_parameters = models.BooleanField(
         default=False, help_text="Let clients set temperature, top_p and max_tokens. Otherwise theirs are ignored."
+    )
+    tools = models.JSONField(default=list, blank=True, help_text="The built-in tools that the agent may use.")
+    tool_activity = models.CharField(
+        max_length=16,
+        choices=ToolActivity.choices,
+        default=ToolActivity.AUTOMATIC,
+        help_text="How clients see the tools that the agent runs.",
     )
     enabled = models.BooleanField(default=True, help_text="A disabled agent does not exist for clients.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)

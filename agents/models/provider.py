@@ -1,5 +1,7 @@
 import os
+from urllib.parse import urlsplit
 
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 
@@ -9,6 +11,15 @@ validate_slug_name = RegexValidator(
     r"^[a-z0-9][a-z0-9._-]{0,63}$",
     "Use 1 to 64 of a-z, 0-9, dot, underscore and hyphen, beginning with a letter or digit.",
 )
+
+
+def validate_base_url(url: str) -> None:
+    """Refuse what cannot be called; unlike Django's URL field, take hosts without a dot, as in http://ollama:11434/v1."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValidationError("Give a URL such as https://api.example.com/v1 or http://localhost:11434/v1.")
+    if parts.username or parts.password:
+        raise ValidationError("Put no password into the URL; keys belong into an environment variable.")
 
 
 class ProviderKind(models.TextChoices):
@@ -26,8 +37,11 @@ class Provider(Served):
     name = models.CharField(max_length=64, unique=True, validators=[validate_slug_name])
     label = models.CharField(max_length=100, blank=True, help_text="What people see. Empty: the name.")
     kind = models.CharField(max_length=16, choices=ProviderKind.choices, default=ProviderKind.OPENAI)
-    base_url = models.URLField(
-        blank=True, help_text="Where its OpenAI-compatible API begins, such as https://api.groq.com/openai/v1."
+    base_url = models.CharField(
+        max_length=300,
+        blank=True,
+        validators=[validate_base_url],
+        help_text="Where its OpenAI-compatible API begins, such as https://api.groq.com/openai/v1.",
     )
     api_key_env = models.CharField(
         "key variable",

@@ -64,6 +64,7 @@ class UsageRecord(TokenCounts):
         ApiKey, on_delete=models.DO_NOTHING, db_constraint=False, null=True, blank=True, related_name="usage"
     )
     api_key_name = models.CharField(max_length=100, blank=True)
+    parent_id = models.UUIDField(null=True, blank=True, help_text="The request whose agent asked this one.")
     endpoint = models.CharField(max_length=64)
     streamed = models.BooleanField(default=False)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.RUNNING)
@@ -112,6 +113,9 @@ class UsageStep(TokenCounts):
     token_source = models.CharField(max_length=16, choices=TokenSource.choices, default=TokenSource.NONE)
     first_token_ms = models.PositiveIntegerField("first token (ms)", null=True, blank=True)
     duration_ms = models.PositiveIntegerField("duration (ms)")
+    arguments_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of a tool call's arguments.")
+    arguments = models.TextField(blank=True, help_text="A tool call's arguments, if the server is set to keep them.")
+    result_bytes = models.PositiveIntegerField(null=True, blank=True, help_text="Length of a tool's result.")
 
     class Meta:
         ordering = ["position"]

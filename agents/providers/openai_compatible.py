@@ -19,6 +19,7 @@ from agents.types import Delta, FinishReason, ModelRequest, ModelSpec
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10
+EMBEDDED_IDLE_SECONDS = 600.0
 ERROR_BODY_BYTES = 64 * 1024
 
 
@@ -101,12 +102,14 @@ class OpenAICompatible:
     async def _within(self, request: ModelRequest, model: ModelSpec, waiting: Any) -> Any:
         """Await, but not beyond the idle time, nor beyond the run's deadline."""
         now = asyncio.get_running_loop().time()
+        # The embedded model says nothing to a request that waits for its turn.
+        idle_seconds = EMBEDDED_IDLE_SECONDS if model.provider.kind == "embedded" else self._idle_seconds
         try:
-            async with asyncio.timeout_at(min(now + self._idle_seconds, request.deadline)):
+            async with asyncio.timeout_at(min(now + idle_seconds, request.deadline)):
                 return await waiting
         except TimeoutError:
-            if now + self._idle_seconds < request.deadline:
-                raise ProviderTimeout(f"{model.provider.label} was silent for {self._idle_seconds:g} s.") from None
+            if now + idle_seconds < request.deadline:
+                raise ProviderTimeout(f"{model.provider.label} was silent for {idle_seconds:g} s.") from None
             raise RunTimeout("The run reached its time limit.") from None
 
 
@@ -126,4 +129,7 @@ def _body(model: ModelSpec, request: ModelRequest) -> dict[str, Any]:
     }
     if request.tools:
         body["tools"] = request.tools
+    if model.provider.kind == "embedded":
+        # llama.cpp then writes while it reads a prompt, and so notices that the caller has left.
+        body["return_progress"] = True
     return body

@@ -21,30 +21,6 @@ FINISH_REASONS = {
 }
 
 
-class WireDetails(Struct):
-    cached_tokens: Any = None
-    reasoning_tokens: Any = None
-
-
-class WireUsage(Struct):
-    prompt_tokens: Any = None
-    completion_tokens: Any = None
-    prompt_tokens_details: WireDetails | None = None
-    completion_tokens_details: WireDetails | None = None
-    prompt_cache_hit_tokens: Any = None  # DeepSeek's name for cached_tokens
-
-    def usage(self) -> Usage:
-        prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
-        cached = _count(prompt.cached_tokens if prompt else None) or _count(self.prompt_cache_hit_tokens)
-        prompt_tokens = _count(self.prompt_tokens)
-        return Usage(
-            prompt_tokens=prompt_tokens,
-            completion_tokens=_count(self.completion_tokens),
-            cached_tokens=min(cached, prompt_tokens),
-            reasoning_tokens=_count(completion.reasoning_tokens if completion else None),
-        )
-
-
 class WireFunction(Struct):
     name: Any = None
     arguments: Any = None
@@ -72,15 +48,34 @@ class WireChoice(Struct):
 
 class WireChunk(Struct):
     choices: list[WireChoice] | None = None
-    usage: WireUsage | None = None
+    usage: Any = None
     error: Any = None
 
 
+MOST_TOKENS = 10**12  # more than any answer has, and far from what a database column holds
 _decode_chunk = msgspec.json.Decoder(WireChunk).decode
 
 
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+def _usage(wire: Any) -> Usage | None:
+    """Return what a usage object counts, or None if it counts nothing: zero is a count, a missing number is not."""
+    prompt, completion = _count(wire, "prompt_tokens"), _count(wire, "completion_tokens")
+    if prompt is None and completion is None:
+        return None
+    prompt_tokens, completion_tokens = prompt or 0, completion or 0
+    # The second name is DeepSeek's.
+    cached = _count(wire, "prompt_tokens_details", "cached_tokens") or _count(wire, "prompt_cache_hit_tokens") or 0
+    return Usage(
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        cached_tokens=min(cached, prompt_tokens),
+        reasoning_tokens=_count(wire, "completion_tokens_details", "reasoning_tokens") or 0,
+    )
+
+
+def _count(value: Any, *path: str) -> int | None:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return int(value) if isinstance(value, int | float) and 0 <= value <= MOST_TOKENS else None
 
 
 def _text(value: Any) -> str:
@@ -141,8 +136,7 @@ class ChunkReader:
         if chunk.error:
             message = chunk.error.get("message") if isinstance(chunk.error, dict) else chunk.error
             raise ProviderUnavailable(f"The provider broke off: {str(message)[:300]}")
-        if chunk.usage is not None:
-            self.usage = chunk.usage.usage()
+        self.usage = _usage(chunk.usage) or self.usage
         if not chunk.choices:
             return None
         choice = chunk.choices[0]

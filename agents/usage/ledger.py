@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
@@ -21,10 +22,23 @@ from agents.usage.rollups import add_to_rollups, take_back_lost
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 OPEN_SECONDS = 5.0
 CLOSE_SECONDS = 30.0
 RETRY_SECONDS = 1.0
-IDENTITY = ("id", "started_at", "worker_id", "agent", "agent_name", "api_key", "api_key_name", "endpoint", "streamed")
+IDENTITY = (
+    "id",
+    "started_at",
+    "worker_id",
+    "agent",
+    "agent_name",
+    "api_key",
+    "api_key_name",
+    "parent_id",
+    "endpoint",
+    "streamed",
+)
 ASKED = ("requested_model", "client_address", "user_agent", "end_user")
 CLOSING_FIELDS = [field for field in UsageRecord._meta.concrete_fields if field.name not in (*IDENTITY, *ASKED)]
 CLOSE_ROW = (
@@ -46,13 +60,21 @@ class Entry(Struct, eq=False):
         return self.steps is None
 
 
+class Work(Struct, eq=False):
+    """Something else to do with the database, and the future that gets its result, if anyone waits for it."""
+
+    function: Callable[[], Any]
+    done: asyncio.Future[Any] | None = None
+
+
 class Ledger:
     """Opens and closes usage rows. What cannot be committed now is kept and tried again, in order."""
 
     def __init__(self) -> None:
         self.worker_id = UUID(int=0)
-        self._queue: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Entry | Work | None] = queue.SimpleQueue()
         self._unwritten: list[Entry] = []
+        self._work_left: list[Work] = []
         self._renewed = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="openfang-ledger", daemon=True)
         self._registered: Future[UUID] = Future()
@@ -75,6 +97,20 @@ class Ledger:
         """Commit how a request ended. Raises UsageNotRecorded after CLOSE_SECONDS; the row is still tried again."""
         await self._commit(Entry(row, asyncio.get_running_loop().create_future(), steps), CLOSE_SECONDS)
 
+    async def perform(self, function: Callable[[], T]) -> T:
+        """Call a function that uses the database in the ledger's thread, after what was entered before it."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put(Work(function, done))
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                return await done
+        except TimeoutError:
+            raise UsageNotRecorded("The server's database does not answer.") from None
+
+    def post(self, function: Callable[[], object]) -> None:
+        """Have a function called like `perform` does, without waiting for it."""
+        self._queue.put(Work(function))
+
     async def _commit(self, entry: Entry, seconds: float) -> None:
         self._queue.put(entry)
         try:
@@ -94,6 +130,7 @@ class Ledger:
         while not stopping:
             stopping = self._gather()
             self._write()
+            self._perform()
             if time.monotonic() - self._renewed >= workers.RENEW_SECONDS:
                 self._guarded(partial(workers.renew, worker_id))
                 self._renewed = time.monotonic()
@@ -105,7 +142,10 @@ class Ledger:
         try:
             entry = self._queue.get(timeout=RETRY_SECONDS if self._unwritten else workers.RENEW_SECONDS)
             while entry is not None:
-                self._unwritten.append(entry)
+                if isinstance(entry, Work):
+                    self._work_left.append(entry)
+                else:
+                    self._unwritten.append(entry)
                 entry = self._queue.get_nowait()
         except queue.Empty:
             return False
@@ -123,6 +163,16 @@ class Ledger:
                 _confirm([entry])
             else:
                 self._unwritten.append(entry)
+
+    def _perform(self) -> None:
+        works, self._work_left = self._work_left, []
+        for work in works:
+            try:
+                _tell(work.done, work.function())
+            except DatabaseError as error:
+                logger.warning("The database does not answer: %s", error)
+                connection.close()
+                _tell(work.done, UsageNotRecorded("The server's database does not answer."))
 
     def _guarded(self, work: Callable[[], object]) -> bool:
         try:
@@ -171,6 +221,23 @@ def _confirm(entries: list[Entry]) -> None:
         # The loop may have been closed under a request that nobody waits for any more.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(_resolve, futures)
+
+
+def _tell(done: asyncio.Future[Any] | None, result: object) -> None:
+    """Give a future of an event loop its result, or its exception."""
+    if done is None:
+        return
+
+    def tell() -> None:
+        if done.done():
+            return
+        if isinstance(result, BaseException):
+            done.set_exception(result)
+        else:
+            done.set_result(result)
+
+    with suppress(RuntimeError):
+        done.get_loop().call_soon_threadsafe(tell)
 
 
 def _resolve(futures: list[asyncio.Future[None]]) -> None:

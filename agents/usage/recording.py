@@ -1,12 +1,24 @@
 """What one run uses, gathered from its events."""
 
+import hashlib
 import time
 from decimal import Decimal
 
+from django.conf import settings
 from django.utils import timezone
 
 from agents.models import Status, StepKind, UsageRecord, UsageStep
-from agents.types import Delta, Event, Finished, FinishReason, LLMCallEnded, LLMCallStarted, Usage, UsageSource
+from agents.types import (
+    Delta,
+    Event,
+    Finished,
+    FinishReason,
+    LLMCallEnded,
+    LLMCallStarted,
+    ToolCallEnded,
+    Usage,
+    UsageSource,
+)
 from agents.usage import estimates
 
 
@@ -17,6 +29,7 @@ class Recording:
         self.row = row
         self.steps: list[UsageStep] = []
         self.usage = Usage()
+        self.tool_calls = 0
         self._started = time.monotonic()
         self._first_token_ms: int | None = None
         self.finish_reason = FinishReason.STOP
@@ -33,12 +46,15 @@ class Recording:
                 self._call_first_token_ms = _since(self._call_began)
                 if self._first_token_ms is None:
                     self._first_token_ms = _since(self._started)
-            self._call_bytes += len(event.text) + len(event.reasoning) + sum(len(c.arguments) for c in event.tool_calls)
+            self._call_bytes += len(event.text.encode()) + len(event.reasoning.encode())
+            self._call_bytes += sum(len(piece.arguments.encode()) for piece in event.tool_calls)
         elif isinstance(event, LLMCallStarted):
             self._call, self._call_began = event, time.monotonic()
             self._call_first_token_ms, self._call_bytes = None, 0
         elif isinstance(event, LLMCallEnded):
             self._end_call(event.usage, event.error_code)
+        elif isinstance(event, ToolCallEnded):
+            self._add_tool_step(event)
         elif isinstance(event, Finished):
             self.finish_reason = event.finish_reason
 
@@ -77,6 +93,24 @@ class Recording:
         self._cost = None if cost is None or self._cost is None else self._cost + cost
         self.row.provider, self.row.model = call.model.provider.name, call.model.name
 
+    def _add_tool_step(self, event: ToolCallEnded) -> None:
+        arguments = event.call.function.arguments
+        self.tool_calls += 1
+        self.steps.append(
+            UsageStep(
+                record_id=self.row.id,
+                position=len(self.steps) + 1,
+                kind=StepKind.TOOL,
+                name=event.call.function.name[:200],
+                error_code="tool_failed" if event.is_error else "",
+                duration_ms=event.duration_ms,
+                arguments_digest=hashlib.sha256(arguments.encode()).hexdigest(),
+                arguments=arguments.replace("\x00", "") if settings.OPENFANG_KEEP_TOOL_ARGUMENTS else "",
+                result_bytes=len(event.result.encode()),
+                cost=Decimal(0),
+            )
+        )
+
     def close(self, status: Status, *, http_status: int, error_code: str = "") -> None:
         """Write into the row how the run ended and what it used."""
         if self._call is not None:
@@ -89,7 +123,8 @@ class Recording:
         row.prompt_tokens, row.completion_tokens = self.usage.prompt_tokens, self.usage.completion_tokens
         row.cached_tokens, row.reasoning_tokens = self.usage.cached_tokens, self.usage.reasoning_tokens
         row.cost = self._cost
-        row.llm_calls = len(self.steps)
+        row.tool_calls = self.tool_calls
+        row.llm_calls = len(self.steps) - self.tool_calls
         row.token_source = self._source()
 
     def _source(self) -> UsageSource:

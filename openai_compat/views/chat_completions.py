@@ -5,9 +5,10 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents.errors import AgentError
-from agents.runs import Caller, RunRequest, engine
+from agents.errors import AgentError, InvalidRequest
+from agents.runs import Caller, Run, RunRequest, engine
 from openai_compat import rendering
+from openai_compat.activity import ToolActivity
 from openai_compat.errors import http_status
 from openai_compat.parsers import ChatCompletionParser
 from openai_compat.serializers import ChatCompletionRequest, conversation
@@ -25,12 +26,15 @@ class ChatCompletions(OpenAIView):
         sent = _SentStatus()
         run_request = _run_request(request, chat, sent)
         agent = engine.snapshot.resolve(chat.model, key_of(request))
-        if ignored := chat.ignored(honoured=agent.honour_client_parameters):
+        if ignored := chat.ignored(agent):
             self.headers["x-openfang-ignored"] = ", ".join(ignored)
-        events = engine.run(agent, run_request, _caller(request))
+        run = engine.run(agent, run_request, _caller(request))
         completion_id, created = run_request.id, int(time.time())
+        events = ToolActivity(agent, client_has_tools=bool(run_request.tools)).shown(run.events())
         if not chat.stream:
-            return Response(await rendering.completion(completion_id, created, agent, events))
+            completion = await rendering.completion(completion_id, created, agent, events)
+            self._say_if_replayed(run)
+            return Response(completion)
         reader = RunReader(events)
         try:
             await reader.first()
@@ -38,8 +42,13 @@ class ChatCompletions(OpenAIView):
             await reader.aclose()
             raise
         sent.status = 200
+        self._say_if_replayed(run)
         renderer = rendering.ChunkRenderer(completion_id, created, agent)
         return EventStream(reader, renderer, include_usage=chat.include_usage)
+
+    def _say_if_replayed(self, run: Run) -> None:
+        if run.replayed:
+            self.headers["x-openfang-replayed"] = "true"
 
 
 class _SentStatus:
@@ -66,7 +75,16 @@ def _run_request(request: Request, chat: ChatCompletionRequest, sent: _SentStatu
         end_user=chat.end_user,
         image_at=said.image_at,
         http_status=sent.of,
+        body=request.META["openfang.body"],
+        idempotency_key=_idempotency_key(request),
     )
+
+
+def _idempotency_key(request: Request) -> str:
+    key = request.headers.get("idempotency-key", "")
+    if len(key) > 255:
+        raise InvalidRequest("The Idempotency-Key is longer than 255 characters.", code="invalid_idempotency_key")
+    return key
 
 
 def _caller(request: Request) -> Caller:

@@ -7,6 +7,7 @@ understudy  has a fallback: scripted-model, then second-model
 hasty       its runs may take two seconds
 orphan      its provider cannot be reached
 disabled    is disabled
+handy       has tools of its own: agent_ask, calculator, current_time; may make four LLM and five tool calls
 
 alice       may use every agent
 bob         may use listener only
@@ -56,6 +57,13 @@ def make_agents(base_url: str) -> None:
     Agent.objects.create(name="hasty", model=first, run_timeout=2)
     Agent.objects.create(name="orphan", model=unreachable)
     Agent.objects.create(name="disabled", model=first, enabled=False)
+    Agent.objects.create(
+        name="handy",
+        model=first,
+        tools=["agent_ask", "calculator", "current_time"],
+        max_llm_calls=4,
+        max_tool_calls=5,
+    )
 
 
 def make_keys() -> dict[str, str]:

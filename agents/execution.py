@@ -1,0 +1,269 @@
+"""One request on its way through an agent: recorded from its first step, whatever happens, to its last."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from agents import runner, transcripts
+from agents.errors import AgentError, ProviderRefused, RunAbandoned, ServerStopped, ToolFailed
+from agents.history import PastTurn, restored, runs_in
+from agents.models import Status, UsageRecord
+from agents.models.usage import time_ordered_uuid
+from agents.providers.attempts import ask
+from agents.requests import Caller, RunRequest, able_models, instructed, settled_parameters
+from agents.resumption import Beginning, Resumption, shown_again
+from agents.snapshot import Snapshot
+from agents.tools import built_in_tools
+from agents.tools.context import RunContext
+from agents.tools.toolbox import RunTools
+from agents.transcripts import Origin, PastAnswer, PastRun
+from agents.types import (
+    AgentSpec,
+    CallsMade,
+    Delta,
+    Event,
+    Finished,
+    Message,
+    ModelRequest,
+    Parameters,
+    Provider,
+    ToolCallEnded,
+)
+from agents.usage.ledger import Ledger
+from agents.usage.recording import Recording
+
+logger = logging.getLogger(__name__)
+
+DEEPEST_ASK = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every run of a process uses."""
+
+    snapshot: Callable[[], Snapshot]
+    ledger: Ledger
+    provider: Provider
+    resumption: Resumption
+    stopping: Callable[[], bool]
+
+
+class Run:
+    """An agent's answer to one request. Raises InvalidRequest for what the agent's model cannot take."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        agent: AgentSpec,
+        request: RunRequest,
+        caller: Caller,
+        *,
+        parent_id: UUID | None = None,
+        depth: int = 0,
+    ) -> None:
+        self.replayed = False
+        self._parts = parts
+        self._agent = agent
+        self._request = request
+        self._caller = caller
+        self._parent_id = parent_id
+        self._depth = depth
+        self._models = able_models(agent, request)
+        self._tools = built_in_tools(agent.tools) if agent.takes_tools else []
+        self._origin = Origin(request.id, agent.id, caller.scope, "", request.idempotency_key)
+        self._past = PastRun()
+        self._said: list[str] = []
+        self._reasoned: list[str] = []
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Yield the answer: deltas, the calls made, and Finished last, by when the usage row is closed."""
+        beginning = await self._beginning()
+        recording = Recording(self._opening_row())
+        error: AgentError | None = RunAbandoned("The client left before the answer was complete.")
+        try:
+            await self._parts.ledger.open(recording.row)
+            if beginning.answer is not None:
+                events = _replay(beginning.turns, beginning.answer)
+            else:
+                events = self._run(beginning.turns)
+            async with aclosing(events):
+                async for event in events:
+                    recording.observe(event)
+                    self._remember(event)
+                    if type(event) is Delta or type(event) is CallsMade:
+                        yield event
+            error = None
+        except AgentError as failure:
+            error = failure
+            raise
+        finally:
+            await self._end(recording, error, beginning)
+        yield Finished(recording.finish_reason, beginning.answer.usage if beginning.answer else recording.usage)
+
+    async def _beginning(self) -> Beginning:
+        """Look for an earlier run of this request, if there can be one whose tool calls matter."""
+        if not (self._request.idempotency_key or self._tools) or not settings.OPENFANG_TRANSCRIPT_HOURS:
+            return Beginning([])
+        self._origin = Origin(
+            self._request.id,
+            self._agent.id,
+            self._caller.scope,
+            self._request.body_digest,
+            self._request.idempotency_key,
+        )
+        beginning = await self._parts.resumption.beginning(self._origin)
+        self.replayed = beginning.answer is not None
+        return beginning
+
+    async def _run(self, turns: list[PastTurn]) -> AsyncGenerator[Event, None]:
+        """Run the loop, from behind the turns that an earlier run of the same request has finished."""
+        agent, request = self._agent, self._request
+        if not self._models:
+            raise ProviderRefused(f"The agent {agent.name!r} has no model, and this server has no default model.")
+        finished = [turn for turn in turns if turn.complete]
+        for event in shown_again(finished):
+            yield event
+        messages = await self._messages()
+        for turn in finished:
+            messages += turn.messages()
+        deadline = asyncio.get_running_loop().time() + agent.run_timeout
+        model_request = ModelRequest(messages, deadline, parameters=settled_parameters(agent, request.parameters))
+        asking = partial(ask, self._parts.provider, self._models)
+        toolbox = self._toolbox(deadline, turns)
+        calls_before = sum(len(turn.executed) for turn in finished)
+        async with aclosing(runner.run(agent, model_request, asking, toolbox, calls_before)) as events:
+            async for event in events:
+                yield event
+
+    async def _messages(self) -> list[Message]:
+        messages = self._request.messages
+        past: dict[UUID, list[PastTurn]] = {}
+        if runs := runs_in(messages):
+            look_up = partial(transcripts.runs_of, runs, self._agent.id, self._caller.scope)
+            past = await self._parts.ledger.perform(look_up)
+        return instructed(self._agent, restored(messages, past))
+
+    def _toolbox(self, deadline: float, turns: list[PastTurn]) -> RunTools:
+        context = RunContext(
+            agent=self._agent,
+            scope=f"{self._caller.scope}/{self._request.end_user}",
+            workspace=settings.OPENFANG_DATA_DIR / "workspaces" / str(self._agent.id),
+            deadline=deadline,
+            depth=self._depth,
+            ask_agent=self._ask_agent,
+        )
+        client = self._request.tools if self._agent.takes_tools else []
+        done = [turn for turn in turns if not turn.complete]
+        return RunTools(
+            self._request.id,
+            context,
+            own=self._tools,
+            client=client,
+            choice=self._request.parameters.tool_choice,
+            unfinished=done,
+        )
+
+    async def _ask_agent(self, name: str, question: str) -> str:
+        """Have another agent answer a question, in a run of its own that is recorded under this one."""
+        if self._depth >= DEEPEST_ASK:
+            raise ToolFailed(f"Agents may ask each other at most {DEEPEST_ASK} deep. Answer yourself.")
+        snapshot, key = self._parts.snapshot(), self._caller.key
+        agent = snapshot.find(name, key)
+        if agent is None or agent.id == self._agent.id:
+            known = ", ".join(other.name for other in snapshot.visible(key) if other.id != self._agent.id)
+            raise ToolFailed(f"There is no agent {name[:64]!r} to ask. Agents you may ask: {known or 'none'}.")
+        request = RunRequest(
+            id=time_ordered_uuid(),
+            endpoint="agent_ask",
+            requested_model=name,
+            streamed=False,
+            messages=[Message("user", question)],
+            http_status=lambda error: 200 if error is None else 500,
+            tools=[],
+            parameters=Parameters(),
+            end_user=self._request.end_user,
+            body=f"{self._request.id}\n{question}".encode(),
+        )
+        try:
+            run = Run(self._parts, agent, request, self._caller, parent_id=self._request.id, depth=self._depth + 1)
+            async with aclosing(run.events()) as events:
+                return "".join([event.text async for event in events if isinstance(event, Delta)])
+        except AgentError as error:
+            raise ToolFailed(f"The agent {agent.name} could not answer: {error}") from error
+
+    def _remember(self, event: Event) -> None:
+        """Keep what a repetition or a continuation of this request would need."""
+        if isinstance(event, Delta):
+            if self._request.idempotency_key:
+                self._said.append(event.text)
+                self._reasoned.append(event.reasoning)
+        elif isinstance(event, CallsMade):
+            self._said.clear()
+            self._past.turns.append(PastTurn(event.message, [call.id for call in event.executed]))
+        elif isinstance(event, ToolCallEnded):
+            self._past.turns[-1].results[event.call.id] = event.result
+            self._keep()
+
+    def _keep(self) -> None:
+        self._parts.ledger.post(partial(transcripts.save, self._origin, self._past))
+
+    async def _end(self, recording: Recording, error: AgentError | None, beginning: Beginning) -> None:
+        """Commit the closing row, also when the request is being cancelled meanwhile."""
+        if isinstance(error, RunAbandoned) and self._parts.stopping():
+            error = ServerStopped("The server stopped before the answer was complete.")
+        if self._origin.body_digest:
+            self._parts.resumption.ends(self._origin)
+        status = Status.OK if error is None else Status.FAILED
+        if isinstance(error, RunAbandoned):
+            status = Status.CANCELLED
+        if error is None and self._request.idempotency_key and beginning.answer is None:
+            text, reasoning = "".join(self._said), "".join(self._reasoned)
+            self._past.answer = PastAnswer(text, reasoning, recording.finish_reason, recording.usage)
+            self._keep()
+        code = error.code if error else ""
+        recording.close(status, http_status=self._request.http_status(error), error_code=code)
+        closing = asyncio.ensure_future(self._parts.ledger.close(recording.row, recording.steps))
+        closing.add_done_callback(lambda _: self._parts.resumption.ended(self._origin))
+        await asyncio.shield(closing)
+
+    def _opening_row(self) -> UsageRecord:
+        request, agent, key = self._request, self._agent, self._caller.key
+        return UsageRecord(
+            id=request.id,
+            started_at=timezone.now(),
+            worker_id=self._parts.ledger.worker_id,
+            agent_id=agent.id,
+            agent_name=agent.name,
+            api_key_id=key.id if key else None,
+            api_key_name=key.name if key else "",
+            parent_id=self._parent_id,
+            endpoint=request.endpoint,
+            streamed=request.streamed,
+            requested_model=_storable(request.requested_model),
+            client_address=self._caller.address[:64],
+            user_agent=_storable(self._caller.user_agent),
+            end_user=_storable(request.end_user),
+        )
+
+
+async def _replay(turns: list[PastTurn], answer: PastAnswer) -> AsyncGenerator[Event, None]:
+    """Yield a finished run's answer once more."""
+    if answer.reasoning:
+        yield Delta(reasoning=answer.reasoning)
+    for event in shown_again(turns):
+        yield event
+    if answer.text:
+        yield Delta(text=answer.text)
+    yield Finished(answer.finish_reason)
+
+
+def _storable(text: str) -> str:
+    """Return a client's text as it fits a column: cut, and without the NUL that PostgreSQL refuses."""
+    return text.replace("\x00", "")[:200]

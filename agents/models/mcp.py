@@ -1,0 +1,154 @@
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+
+from agents.models.agent import Agent
+from agents.models.served import Served, ServedQuerySet
+
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
+
+
+class McpTransport(models.TextChoices):
+    HTTP = "http", "Streamable HTTP"
+    STDIO = "stdio", "Program on this machine (stdio)"
+
+
+class McpServerQuerySet(ServedQuerySet["McpServer"]):
+    pass
+
+
+class McpServer(Served):
+    """A server of tools that speaks the Model Context Protocol. Its secrets stay in the environment."""
+
+    name = models.CharField(
+        max_length=24,
+        unique=True,
+        # Together with a tool's name it has to fit the 64 characters that models' APIs allow.
+        validators=[RegexValidator(r"^[a-z0-9][a-z0-9_-]{0,23}$", "Use 1 to 24 of a-z, 0-9, underscore and hyphen.")],
+        help_text="The names of its tools begin with it: time_convert_time.",
+    )
+    transport = models.CharField(max_length=8, choices=McpTransport.choices, default=McpTransport.HTTP)
+    url = models.CharField(
+        "URL",
+        max_length=500,
+        blank=True,
+        help_text="Such as https://example.com/mcp. ${NAME} stands for an environment variable of this server.",
+    )
+    headers = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='Sent with every request: {"Authorization": "Bearer ${NAME}"}, where NAME is an environment variable.',
+    )
+    command = models.CharField(max_length=500, blank=True, help_text="The program to start, such as uvx.")
+    args = models.JSONField("arguments", default=list, blank=True, help_text='Such as ["mcp-server-time"].')
+    environment = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='The environment variables that the program gets, besides PATH and HOME: ["GITHUB_TOKEN"].',
+    )
+    timeout = models.PositiveIntegerField(
+        default=60,
+        validators=[MinValueValidator(1), MaxValueValidator(3600)],
+        help_text="Seconds that one call of a tool may take.",
+    )
+    enabled = models.BooleanField(default=True, help_text="Agents do not have the tools of a disabled server.")
+    tools = models.JSONField(default=list, editable=False)
+    tools_read_at = models.DateTimeField(null=True, editable=False)
+    tools_stale = models.BooleanField(
+        "tools have changed", default=False, editable=False, help_text="The server has said so since they were read."
+    )
+
+    objects = McpServerQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "MCP server"
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        problems = dict(_http_problems(self) if self.transport == McpTransport.HTTP else _stdio_problems(self))
+        if problems:
+            raise ValidationError(problems)
+
+    def tool_names(self) -> list[str]:
+        return [tool["name"] for tool in self.tools]
+
+
+def _http_problems(server: McpServer) -> list[tuple[str, str]]:
+    problems = []
+    if not _is_url(server.url):
+        problems.append(("url", "Not an http or https URL."))
+    if not _is_text_mapping(server.headers):
+        problems.append(("headers", 'Not an object of texts: {"Name": "value"}.'))
+    else:
+        found = (_header_problem(name, value) for name, value in server.headers.items())
+        problems += [("headers", problem) for problem in found if problem]
+    return problems
+
+
+def _stdio_problems(server: McpServer) -> list[tuple[str, str]]:
+    problems = []
+    if not server.command.strip():
+        problems.append(("command", "A program is needed."))
+    if not _are_texts(server.args):
+        problems.append(("args", 'Not a list of texts: ["one", "two"].'))
+    if not _are_texts(server.environment) or not all(map(VARIABLE_NAME.fullmatch, server.environment)):
+        problems.append(("environment", 'Not a list of the names of environment variables: ["NAME"].'))
+    return problems
+
+
+def _header_problem(name: str, value: str) -> str:
+    if not HEADER_NAME.fullmatch(name):
+        return f"{name!r} is not the name of a header."
+    if SECRET_HEADER.search(name) and not VARIABLE.search(value):
+        return f"Put what {name} holds into an environment variable and name it here: ${{NAME}}."
+    return "" if value.isprintable() else f"The value of {name} has a control character."
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and not set(text) & set(" \t\r\n")
+    except ValueError:
+        return False
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) and "\x00" not in item for item in value)
+
+
+def _is_text_mapping(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+
+
+class AgentMcpToolQuerySet(ServedQuerySet["AgentMcpTool"]):
+    pass
+
+
+class AgentMcpTool(Served):
+    """A tool of an MCP server that an agent may use."""
+
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="mcp_tools")
+    server = models.ForeignKey(McpServer, on_delete=models.CASCADE, related_name="agent_tools")
+    tool = models.CharField(max_length=200, blank=True, help_text="As the server calls it. Empty: all its tools.")
+
+    objects = AgentMcpToolQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "MCP tool"
+        ordering = ["server__name", "tool"]
+        constraints = [
+            models.UniqueConstraint(fields=["agent", "server", "tool"], name="an_mcp_tool_once_per_agent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.server.name}: {self.tool or 'all tools'}"

@@ -1,0 +1,108 @@
+"""What a client asks of an agent, and what of it holds."""
+
+import hashlib
+from collections.abc import Callable
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from agents.errors import AgentError, InvalidRequest
+from agents.snapshot import KeySpec
+from agents.types import AgentSpec, Message, ModelSpec, Parameters, TextPart, ToolSpec
+
+
+class Caller(Struct, frozen=True):
+    """Who asks: the key (None where the server is open) and what is known of the client."""
+
+    key: KeySpec | None
+    address: str = ""
+    user_agent: str = ""
+
+    @property
+    def scope(self) -> str:
+        """Return the name under which things are kept for this caller and shown to no other."""
+        return f"key:{self.key.id}" if self.key else f"address:{self.address}"
+
+
+class RunRequest(Struct):
+    """What a client asks of an agent.
+
+    `body` is the request as it came; `image_at` is the place of the first image in it. `http_status` tells what status
+    the client gets to see for an error, or for None, so that the usage row can say it.
+    """
+
+    id: UUID
+    endpoint: str
+    requested_model: str
+    streamed: bool
+    messages: list[Message]
+    http_status: Callable[[AgentError | None], int]
+    tools: list[ToolSpec]
+    parameters: Parameters
+    end_user: str = ""
+    image_at: str | None = None
+    body: bytes = b""
+    idempotency_key: str = ""
+
+    @property
+    def body_digest(self) -> str:
+        return hashlib.sha256(self.body).hexdigest()
+
+
+def able_models(agent: AgentSpec, request: RunRequest) -> tuple[ModelSpec, ...]:
+    """Return the agent's models that can take the request; the first of them must, or InvalidRequest is raised."""
+    models = agent.models
+    if models and request.image_at is not None:
+        if models[0].vision is False:
+            raise InvalidRequest(
+                f"The model of the agent {agent.name!r} cannot see images.",
+                param=request.image_at,
+                code="unsupported_image",
+            )
+        models = tuple(model for model in models if model.vision is not False)
+    if models and request.tools:
+        if not agent.takes_tools and request.parameters.tool_choice not in (None, "auto", "none"):
+            raise InvalidRequest(
+                f"The model of the agent {agent.name!r} cannot call tools, so none can be required.",
+                param="tool_choice",
+                code="unsupported_tools",
+            )
+        models = tuple(model for model in models if (model.tools is not False) or not agent.takes_tools)
+    return models
+
+
+def instructed(agent: AgentSpec, messages: list[Message]) -> list[Message]:
+    """Return the messages for the model, all instructions first and in one message.
+
+    The agent's prompt leads, then the client's system messages. Many chat templates refuse a second system message, or
+    one that is not the first.
+    """
+    instructions = [agent.system_prompt] if agent.system_prompt else []
+    conversation = []
+    for message in messages:
+        if message.role == "system":
+            instructions.append(_text(message))
+        else:
+            conversation.append(message)
+    text = "\n\n".join(filter(None, instructions))
+    return [Message("system", text), *conversation] if text else conversation
+
+
+def _text(message: Message) -> str:
+    if isinstance(message.content, list):
+        return "\n".join(part.text for part in message.content if isinstance(part, TextPart))
+    return message.content or ""
+
+
+def settled_parameters(agent: AgentSpec, asked: Parameters) -> Parameters:
+    """Return the client's parameters with the agent's own values, which hold unless the agent honours the client's."""
+    if not agent.honour_client_parameters:
+        return replace(asked, temperature=agent.temperature, top_p=agent.top_p, max_tokens=agent.max_tokens)
+    caps = [limit for limit in (agent.max_tokens, asked.max_tokens) if limit is not None]
+    return replace(
+        asked,
+        temperature=agent.temperature if asked.temperature is None else asked.temperature,
+        top_p=agent.top_p if asked.top_p is None else asked.top_p,
+        max_tokens=min(caps, default=None),
+    )

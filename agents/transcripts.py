@@ -1,0 +1,129 @@
+"""What runs leave behind so that they can be gone on with, and finding it again.
+
+These functions use the database and run in the ledger's thread.
+"""
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from msgspec import Struct, field
+
+from agents.history import PastTurn
+from agents.models import Status, Transcript, UsageRecord
+from agents.models.encryption import InvalidToken, decrypt, encrypt
+from agents.types import FinishReason, Usage
+
+logger = logging.getLogger(__name__)
+
+REPEAT = timedelta(minutes=5)
+OPENING = timedelta(seconds=10)  # the longest that a request without a usage row may still be getting one
+BROKEN = (Status.FAILED, Status.CANCELLED, Status.LOST)
+
+
+class PastAnswer(Struct):
+    """A finished run's answer, kept under an Idempotency-Key only."""
+
+    text: str
+    reasoning: str
+    finish_reason: FinishReason
+    usage: Usage
+
+
+class PastRun(Struct):
+    """What is known of a run: its turns with tool calls and, under an Idempotency-Key, its answer."""
+
+    turns: list[PastTurn] = field(default_factory=list)
+    answer: PastAnswer | None = None
+
+
+class Origin(Struct, frozen=True):
+    """Whose a run is, and which request began it."""
+
+    run_id: UUID
+    agent_id: UUID
+    scope: str
+    body_digest: str
+    idempotency_key: str
+
+
+def save(origin: Origin, run: PastRun) -> None:
+    """Keep what is known of a run; does nothing where the server is set to keep nothing."""
+    if not settings.OPENFANG_TRANSCRIPT_HOURS:
+        return
+    now = timezone.now()
+    values = {
+        "agent_id": origin.agent_id,
+        "scope": origin.scope,
+        "body_digest": origin.body_digest,
+        "idempotency_key": origin.idempotency_key,
+        "content": encrypt(msgspec.json.encode(run)),
+        "expires_at": now + timedelta(hours=settings.OPENFANG_TRANSCRIPT_HOURS),
+    }
+    Transcript.objects.update_or_create(
+        id=origin.run_id, defaults=values, create_defaults={**values, "created_at": now}
+    )
+
+
+def claim(origin: Origin) -> UUID | None:
+    """Enter a request with an Idempotency-Key as the one of its key; else return the run that has the key."""
+    try:
+        with transaction.atomic():
+            save(origin, PastRun())
+    except IntegrityError:
+        same_key = Transcript.objects.filter(scope=origin.scope, idempotency_key=origin.idempotency_key)
+        return same_key.values_list("id", flat=True).first()
+    return None
+
+
+def runs_of(run_ids: set[UUID], agent_id: UUID, scope: str) -> dict[UUID, list[PastTurn]]:
+    """Return the turns of runs that are this caller's with this agent; of others nothing is told."""
+    rows = Transcript.objects.filter(id__in=run_ids, agent_id=agent_id, scope=scope, expires_at__gt=timezone.now())
+    return {row.id: run.turns for row in rows if (run := _read(row)) is not None and run.turns}
+
+
+def broken_run(origin: Origin) -> PastRun | None:
+    """Return the latest run of the same body by the same caller that broke within the last minutes."""
+    rows = Transcript.objects.filter(
+        scope=origin.scope,
+        agent_id=origin.agent_id,
+        body_digest=origin.body_digest,
+        created_at__gt=timezone.now() - REPEAT,
+    ).exclude(id=origin.run_id)
+    latest = rows.order_by("-created_at").first()
+    if latest is None or not UsageRecord.objects.filter(id=latest.id, status__in=BROKEN).exists():
+        return None
+    return _read(latest)
+
+
+def run_under_key(run_id: UUID, origin: Origin) -> tuple[Status, PastRun, bool] | None:
+    """Return how the run that has an Idempotency-Key stands, what is known of it, and whether its body was the same."""
+    row = Transcript.objects.filter(id=run_id, scope=origin.scope).first()
+    status = UsageRecord.objects.filter(id=run_id).values_list("status", flat=True).first()
+    if row is None or (run := _read(row)) is None:
+        return None
+    if status is None and row.created_at < timezone.now() - OPENING:
+        status = Status.LOST
+    same = row.body_digest == origin.body_digest and row.agent_id == origin.agent_id
+    return Status(status or Status.RUNNING), run, same
+
+
+def give_up_key(run_id: UUID) -> None:
+    """Free the Idempotency-Key of a run that broke, for the request that takes its place."""
+    Transcript.objects.filter(id=run_id).update(idempotency_key="")
+
+
+def delete_expired() -> None:
+    Transcript.objects.filter(expires_at__lt=timezone.now()).delete()
+
+
+def _read(row: Transcript) -> PastRun | None:
+    try:
+        return msgspec.json.decode(decrypt(bytes(row.content)), type=PastRun)
+    except InvalidToken:
+        logger.warning("The transcript of run %s was kept under another secret key and cannot be read.", row.id)
+        return None
