@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import F
 
 from agents.models import Status, UsageRecord, UsageRollup
 from agents.models.rollup import HISTOGRAM_BOUNDS, HISTOGRAM_BUCKETS, QUARTER_HOUR, ROLLUP_NAMESPACE
@@ -33,12 +34,11 @@ def add_to_rollups(closed: Iterable[UsageRecord]) -> None:
     _add(map(_contribution, closed))
 
 
-def take_back_lost(rows: Iterable[UsageRecord]) -> None:
-    """Take requests out again that were counted as lost, before they are counted for what they turned out to be."""
-    _add(
-        (dimensions, {name: -value for name, value in counts.items()})
-        for dimensions, counts in map(_contribution, rows)
-    )
+def take_back_lost(row: UsageRecord) -> None:
+    """Take a request out again that was counted as lost, before it is counted for what it turned out to be."""
+    (rollup_id, *_), counts = _contribution(row)
+    less = {name: F(name) - value for name, value in counts.items() if value}
+    UsageRollup.objects.filter(pk=rollup_id).update(**less)
 
 
 Dimensions = tuple[Any, ...]

@@ -1,0 +1,46 @@
+"""A run takes no longer than its agent allows, whatever it waits for."""
+
+import pytest
+
+from tests.live import Live
+from tests.live.asking import ask, events_of, row_of, text_of
+from tests.upstream import Upstream, fails, hangs, stalls
+
+TOO_LATE = {
+    "message": "The run reached its time limit.",
+    "type": "api_error",
+    "param": None,
+    "code": "run_timeout",
+}
+
+
+def test_a_run_is_ended_in_mid_answer(live: Live, upstream: Upstream):
+    upstream.turns(stalls("One two"))
+    response = ask(live, "hasty", stream=True)
+    events = events_of(response)
+    assert text_of(events) == "One two"
+    assert events[-1] == {"error": TOO_LATE}
+    row = row_of(live, response)
+    assert (row["status"], row["error_code"], row["http_status"]) == ("failed", "run_timeout", 200)
+    assert (row["token_source"], row["completion_tokens"]) == ("estimated", 2)
+    assert [step["error_code"] for step in live.steps(row["id"])] == ["run_timeout"]
+    assert upstream.requests[0].client_gone.wait(10)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_run_is_ended_before_its_answer(live: Live, upstream: Upstream, streamed: bool):
+    upstream.turns(hangs())
+    response = ask(live, "hasty", stream=streamed)
+    assert (response.status_code, response.json()) == (504, {"error": TOO_LATE})
+    row = row_of(live, response)
+    assert (row["status"], row["error_code"], row["http_status"]) == ("failed", "run_timeout", 504)
+    assert (row["token_source"], row["cost"]) == ("none", 0)
+    assert upstream.requests[0].client_gone.wait(10)
+
+
+def test_a_pause_that_would_outlast_the_run_is_not_made(live: Live, upstream: Upstream):
+    upstream.turns(fails(429, headers={"retry-after": "3"}))
+    response = ask(live, "hasty")
+    assert response.status_code == 429
+    assert response.headers["retry-after"] == "3"
+    assert row_of(live, response)["error_code"] == "provider_rate_limited"
