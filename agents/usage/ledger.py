@@ -200,7 +200,7 @@ def _close(row: UsageRecord) -> bool:
         return False
     # This process was taken for dead, for example because its machine slept, and is not.
     lost = UsageRecord(**{name: getattr(row, name) for name in LOST_FIELDS}, status=Status.LOST)
-    take_back_lost([lost])
+    take_back_lost(lost)
     return True
 
 
