@@ -44,7 +44,7 @@ class McpServer(Served):
     headers = models.JSONField(
         default=dict,
         blank=True,
-        help_text='Sent with every request: {"Authorization": "Bearer ${NAME}"}, where NAME is an environment variable.',
+        help_text='Sent with every request: {"Authorization": "Bearer ${NAME}"}, with NAME an environment variable.',
     )
     command = models.CharField(max_length=500, blank=True, help_text="The program to start, such as uvx.")
     args = models.JSONField("arguments", default=list, blank=True, help_text='Such as ["mcp-server-time"].')

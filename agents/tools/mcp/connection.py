@@ -1,0 +1,135 @@
+"""A connection to an MCP server, in the library's terms."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+import mcp_types as protocol
+from mcp import Client, MCPError
+from mcp.client.session import IncomingMessage
+from mcp.client.subscriptions import SubscriptionLost
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+
+from agents.errors import ToolFailed
+from agents.tools.mcp.errors import McpServerUnavailable, McpSessionExpired
+from agents.tools.mcp.rendering import listed, rendered
+from agents.tools.mcp.specs import McpServerSpec
+from agents.tools.mcp.transports import Http, Program
+
+MOST_PAGES = 100
+CLOSED = (protocol.CONNECTION_CLOSED, "Connection closed")  # servers use the code for errors of their own, too
+
+
+class Connection:
+    """An open connection. `ended` is set when the server's program has ended."""
+
+    def __init__(self, server: McpServerSpec, client: Client, transport: Http | Program) -> None:
+        self._server = server
+        self._client = client
+        self._transport = transport
+        self.ended = transport.ended
+
+    async def tools(self) -> list[dict[str, Any]]:
+        """Ask for all the server's tools, as a row keeps them."""
+        tools: list[dict[str, Any]] = []
+        cursor = None
+        for _ in range(MOST_PAGES):
+            try:
+                page = await self._client.list_tools(cursor=cursor)
+            except (MCPError, ValidationError) as error:
+                raise ToolFailed(f"The MCP server {self._server.name!r} does not list its tools: {error}") from error
+            tools += map(listed, page.tools)
+            cursor = page.next_cursor
+            if cursor is None:
+                return tools
+        raise ToolFailed(f"The MCP server {self._server.name!r} lists its tools on more than {MOST_PAGES} pages.")
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> str:
+        """Run a tool and return its result as text. Raises ToolFailed; when cancelled, the server is told to stop."""
+        try:
+            return rendered(await self._result(tool, arguments))
+        except MCPError as error:
+            raise self._failure(error) from error
+        except ValidationError as error:
+            raise ToolFailed("The tool answered something that is no result of a tool.") from error
+
+    async def _result(self, tool: str, arguments: dict[str, Any]) -> protocol.CallToolResult:
+        # Not `client.call_tool`: that lists the tools to check the result.
+        request = protocol.CallToolRequest(params=protocol.CallToolRequestParams(name=tool, arguments=arguments))
+        try:
+            return await self._client.session.send_request(request, protocol.CallToolResult)
+        except MCPError as error:
+            if error.code != protocol.HEADER_MISMATCH:
+                raise
+        await self.tools()  # they tell which arguments this server wants in headers, too
+        return await self._client.session.send_request(request, protocol.CallToolResult)
+
+    def _failure(self, error: MCPError) -> ToolFailed:
+        if self._transport.session_unknown:
+            return McpSessionExpired(f"The MCP server {self._server.name!r} has forgotten the session.")
+        if (error.code, error.message) == CLOSED:
+            return McpServerUnavailable(
+                f"The MCP server {self._server.name!r} was lost during the call; whether it did anything is not known."
+            )
+        return ToolFailed(error.message or "The tool failed and did not say why.")
+
+
+@asynccontextmanager
+async def connect(
+    server: McpServerSpec, *, within: float, on_tools_changed: Callable[[], None]
+) -> AsyncGenerator[Connection, None]:
+    """Connect to a server in so many seconds; enter and leave it in one task. Raises McpServerUnavailable."""
+    transport = Http(server) if server.transport == "http" else Program(server)
+
+    async def receive(message: IncomingMessage) -> None:
+        if isinstance(message, protocol.ToolListChangedNotification):
+            on_tools_changed()
+
+    try:
+        with anyio.fail_after(within) as opening:
+            async with Client(transport.streams(), message_handler=receive, cache=None) as client:
+                opening.deadline = float("inf")
+                transport.opened = True
+                async with _hearing_of_changes(client):
+                    yield Connection(server, client, transport)
+    except TimeoutError as error:
+        if transport.opened:
+            raise
+        why = f"The MCP server {server.name!r} did not answer within {within:.0f} s."
+        raise McpServerUnavailable(why) from error
+    except Exception as error:
+        first = _first(error)
+        if isinstance(first, (ToolFailed, TimeoutError)):
+            raise first from None
+        if transport.opened:
+            raise McpServerUnavailable(f"The connection to the MCP server {server.name!r} broke.") from error
+        raise transport.failure(first) from error
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return what went wrong first; the library's task groups wrap it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+@asynccontextmanager
+async def _hearing_of_changes(client: Client) -> AsyncGenerator[None, None]:
+    """Keep the stream open on which servers tell of changes since the protocol of 2026; older ones tell unasked."""
+    tools = client.server_capabilities.tools
+    if client.protocol_version not in MODERN_PROTOCOL_VERSIONS or not (tools and tools.list_changed):
+        yield
+        return
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_listen, client)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def _listen(client: Client) -> None:
+    with suppress(MCPError, SubscriptionLost, TimeoutError):
+        async with client.listen(tools_list_changed=True) as changes:
+            async for _ in changes:
+                pass  # `receive` is told, too

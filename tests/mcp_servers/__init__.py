@@ -1,0 +1,1 @@
+"""MCP servers that the tests start, as programs and over HTTP."""
