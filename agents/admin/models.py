@@ -1,3 +1,4 @@
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -27,7 +28,7 @@ class LanguageModelForm(forms.ModelForm):
         super().__init__(*args, **options)
         for price in PRICES:
             if (amount := self.initial.get(price)) is not None:
-                self.initial[price] = f"{amount.normalize():f}"
+                self.initial[price] = Decimal(f"{amount.normalize():f}")
 
 
 @admin.register(LanguageModel)

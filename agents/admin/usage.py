@@ -1,8 +1,9 @@
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -40,6 +41,21 @@ def request_id(text: str) -> uuid.UUID | None:
         return None
 
 
+class StartedFilter(RangeDateTimeFilter):
+    """From and to, in UTC; a date without a time is the whole day."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:
+        for edge, lookup, clock in (("from", "gte", "00:00"), ("to", "lte", "23:59:59.999999")):
+            date, time = (self.used_parameters.get(f"started_at_{edge}_{part}") for part in (0, 1))
+            if date:
+                try:
+                    when = datetime.fromisoformat(f"{date} {time or clock}").replace(tzinfo=UTC)
+                except ValueError as error:
+                    raise IncorrectLookupParameters from error
+                queryset = queryset.filter(**{f"started_at__{lookup}": when})
+        return queryset
+
+
 class ModelFilter(DropdownFilter):
     title = "model"
     parameter_name = "model"
@@ -49,7 +65,8 @@ class ModelFilter(DropdownFilter):
         """Offer what answered lately, from the sums: reading it from the requests would read them all."""
         since = timezone.now() - timedelta(days=self.DAYS)
         names = UsageRollup.objects.filter(start__gte=since).exclude(model="").values_list("model", flat=True)
-        return [(name, name) for name in sorted(names.distinct().order_by())]
+        chosen = filter(None, [self.value()])
+        return [(name, name) for name in sorted({*names.distinct().order_by(), *chosen})]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:
         return queryset.filter(model=self.value()) if self.value() else queryset
@@ -97,7 +114,7 @@ class StepInline(ReadOnly, Figures, TabularInline):
 
     @display(description="Called")
     def what(self, step: UsageStep) -> str:
-        return f"{step.get_kind_display()}: {step.provider}/{step.name}" if step.provider else step.name
+        return f"{step.get_kind_display()}: {'/'.join(filter(None, [step.provider, step.name]))}"
 
     @display(description="Error")
     def error(self, step: UsageStep) -> str:
@@ -112,7 +129,7 @@ class UsageRecordAdmin(ReadOnly, Figures, ModelAdmin):
     list_display = ["started", "agent_and_key", "model_and_provider", "state", "tokens", "price", "first_token", "took"]
     sortable_by = ["started"]
     list_filter = [
-        ("started_at", RangeDateTimeFilter),
+        ("started_at", StartedFilter),
         ("agent", RelatedDropdownFilter),
         ("api_key", RelatedDropdownFilter),
         ("status", MultipleChoicesDropdownFilter),

@@ -1,0 +1,107 @@
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from agents.models import Agent, AgentFallback
+from tests.agents.admin_cast import key, model, request
+
+pytestmark = pytest.mark.django_db
+MaxQueries = Callable[[int], AbstractContextManager[Any]]
+
+
+def add_rows(first: int, count: int) -> None:
+    for number in range(first, first + count):
+        language_model = model(f"model-{number}", f"provider-{number}")
+        agent = Agent.objects.create(name=f"agent-{number}", model=language_model)
+        issued = key(f"key-{number}")
+        issued.agents.add(agent)
+        request(agent, number, api_key=issued, api_key_name=issued.name)
+
+
+@pytest.mark.parametrize("noun", ["agent", "apikey", "provider", "languagemodel", "usagerecord"])
+def test_a_list_asks_the_database_the_same_number_of_questions_however_long_it_is(
+    admin_client: Client, noun: str, django_assert_max_num_queries: MaxQueries
+) -> None:
+    page = f"/admin/agents/{noun}/"
+    admin_client.get(page)
+    add_rows(0, 3)
+    with django_assert_max_num_queries(20) as few:
+        admin_client.get(page)
+    add_rows(3, 27)
+
+    with django_assert_max_num_queries(len(few)) as many:
+        response = admin_client.get(page)
+
+    assert len(response.context["cl"].result_list) == 30
+    assert len(many) == len(few)
+
+
+def test_every_page_opens(admin_client: Client) -> None:
+    add_rows(0, 1)
+    AgentFallback.objects.create(agent=Agent.objects.get(), model=model())
+    Group.objects.create(name="viewers")
+    admin_client.get("/admin/")
+
+    nouns = [f"agents/{noun}" for noun in ("agent", "apikey", "provider", "languagemodel", "usagerecord")]
+    for noun in [*nouns, "auth/user", "auth/group"]:
+        response = admin_client.get(f"/admin/{noun}/")
+        assert response.status_code == 200
+        row = response.context["cl"].result_list[0]
+        assert admin_client.get(f"/admin/{noun}/{row.pk}/change/").status_code == 200
+        assert admin_client.get(f"/admin/{noun}/add/").status_code == (403 if "usage" in noun else 200)
+
+
+def test_what_only_the_server_writes_is_not_offered(admin_client: Client) -> None:
+    for noun in ("worker", "revision", "usagerollup", "usagestep"):
+        assert admin_client.get(f"/admin/agents/{noun}/").status_code == 404
+
+
+def test_the_sidebar_offers_what_a_user_may_see(client: Client) -> None:
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    client.force_login(viewer)
+
+    page = client.get("/admin/").content.decode()
+
+    assert "/admin/agents/usagerecord/" not in page
+    assert "/admin/auth/user/" not in page
+
+
+def test_pages_load_nothing_from_elsewhere(admin_client: Client) -> None:
+    for page in ("/admin/", "/admin/agents/agent/add/", "/admin/agents/apikey/add/", "/admin/login/"):
+        html = admin_client.get(page, follow=True).content.decode()
+        for attribute in ('src="', '<link href="', "url("):
+            for rest in html.split(attribute)[1:]:
+                assert rest.lstrip("'\"").startswith(("/", "#", "data:")), rest[:80]
+
+
+def test_the_stylesheets_load_nothing_from_elsewhere() -> None:
+    from django.contrib.staticfiles import finders
+
+    for name in ("unfold/css/styles.css", "unfold/fonts/inter/styles.css", "unfold/fonts/material-symbols/styles.css"):
+        path = finders.find(name)
+        assert isinstance(path, str)
+        with open(path, encoding="utf-8") as file:
+            css = file.read()
+        assert "url(http" not in css.replace('"', "").replace("'", "")
+        assert "@import" not in css
+
+
+async def test_the_application_serves_the_admins_files_itself() -> None:
+    from asgiref.testing import ApplicationCommunicator
+
+    from openfang_site.asgi import application
+
+    for path, kind in (("/static/openfang/mark.svg", "image/svg+xml"), ("/static/unfold/js/app.js", "text/javascript")):
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+        asked = ApplicationCommunicator(application, scope)
+        await asked.send_input({"type": "http.request", "body": b""})
+        start = await asked.receive_output(30)
+        body = await asked.receive_output(30)
+        await asked.wait(30)
+        assert start["status"] == 200
+        assert dict(start["headers"])[b"Content-Type"].startswith(kind.encode())
+        assert body["body"]

@@ -1,0 +1,110 @@
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from agents.models import LanguageModel, Provider
+from agents.setup import sync_catalog
+from tests.agents.admin_cast import errors, model, text
+
+pytestmark = pytest.mark.django_db
+PROVIDERS, MODELS = "/admin/agents/provider/", "/admin/agents/languagemodel/"
+
+
+def provider_form(provider: Provider, **fields: Any) -> dict[str, Any]:
+    """What a browser posts from the form of a provider that nobody has touched, but for `fields`."""
+    rows = list(provider.language_models.all())
+    form: dict[str, Any] = {"language_models-TOTAL_FORMS": len(rows), "language_models-INITIAL_FORMS": len(rows)}
+    for number, row in enumerate(rows):
+        prefix = f"language_models-{number}"
+        form |= {f"{prefix}-id": row.pk, f"{prefix}-provider": provider.pk, f"{prefix}-name": row.name}
+        for name in ("context_window", "prompt_price", "completion_price"):
+            form[f"{prefix}-{name}"] = "" if getattr(row, name) is None else getattr(row, name)
+    own = {name: getattr(provider, name) for name in ("label", "kind", "base_url", "api_key_env")}
+    return form | own | fields
+
+
+def test_the_list_says_whether_keys_are_set_and_never_what_they_are(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACME_API_KEY", "sk-not-for-any-page")
+    model()
+    Provider.objects.create(name="other", base_url="https://other.test/v1", api_key_env="OTHER_API_KEY")
+    Provider.objects.create(name="home", base_url="http://127.0.0.1:1/v1")
+
+    page = admin_client.get(PROVIDERS)
+    form = admin_client.get(f"{PROVIDERS}{Provider.objects.get(name='acme').pk}/change/")
+
+    assert "https://acme.test/v1 ACME_API_KEY set 1" in text(page)
+    assert "https://other.test/v1 OTHER_API_KEY missing 0" in text(page)
+    assert "http://127.0.0.1:1/v1 — needs none 0" in text(page)
+    assert "sk-not-for-any-page" not in page.content.decode() + form.content.decode()
+
+
+def test_a_provider_of_the_catalog_that_is_edited_follows_it_no_more(admin_client: Client) -> None:
+    sync_catalog()
+    groq = Provider.objects.get(name="groq")
+
+    admin_client.post(f"{PROVIDERS}{groq.pk}/change/", provider_form(groq, base_url="https://proxy.test/v1"))
+    sync_catalog()
+
+    groq.refresh_from_db()
+    assert (groq.base_url, groq.from_catalog) == ("https://proxy.test/v1", False)
+    assert all(row.from_catalog for row in groq.language_models.all())
+
+
+def test_saving_without_a_change_leaves_the_catalog_in_charge(admin_client: Client) -> None:
+    sync_catalog()
+    groq = Provider.objects.get(name="groq")
+
+    assert admin_client.post(f"{PROVIDERS}{groq.pk}/change/", provider_form(groq)).status_code == 302
+
+    groq.refresh_from_db()
+    assert groq.from_catalog
+    assert all(row.from_catalog for row in groq.language_models.all())
+
+
+def test_a_price_that_is_edited_on_the_providers_page_is_kept(admin_client: Client) -> None:
+    sync_catalog()
+    groq = Provider.objects.get(name="groq")
+    edited, *others = groq.language_models.all()
+
+    form = provider_form(groq) | {"language_models-0-prompt_price": "0.07"}
+    assert admin_client.post(f"{PROVIDERS}{groq.pk}/change/", form).status_code == 302
+    sync_catalog()
+
+    edited.refresh_from_db()
+    assert (edited.prompt_price, edited.from_catalog) == (Decimal("0.07"), False)
+    assert all(row.from_catalog for row in LanguageModel.objects.filter(pk__in=[row.pk for row in others]))
+
+
+def test_a_model_that_is_edited_on_its_own_page_is_kept(admin_client: Client) -> None:
+    edited = model(from_catalog=True)
+    form = {"provider": edited.provider_id, "name": "alpha", "context_window": 4096}
+    unknown = {"tools": "unknown", "vision": "unknown", "reasoning": "unknown"}
+
+    assert admin_client.post(f"{MODELS}{edited.pk}/change/", form | unknown).status_code == 302
+
+    edited.refresh_from_db()
+    assert (edited.context_window, edited.from_catalog) == (4096, False)
+
+
+def test_prices_are_written_as_on_price_lists(admin_client: Client) -> None:
+    model("dear", prompt_price="1.25", completion_price="10")
+    model("free", prompt_price=0, completion_price=0)
+    model("unknown")
+
+    page = text(admin_client.get(MODELS))
+
+    assert "$1.25 in, $10 out" in page
+    assert "free acme — — free" in page
+    assert "unknown acme — — price unknown" in page
+
+
+def test_an_api_needs_an_address(admin_client: Client) -> None:
+    nothing = {"language_models-TOTAL_FORMS": 0, "language_models-INITIAL_FORMS": 0}
+
+    response = admin_client.post(f"{PROVIDERS}add/", {"name": "new", "kind": "openai", **nothing})
+
+    assert errors(response) == ["Where is it? An OpenAI-compatible provider needs its base URL."]
