@@ -20,6 +20,7 @@ from openai_compat.errors import exception_handler
 class JSONRenderer(BaseRenderer):
     media_type = "application/json"
     format = "json"
+    charset = None  # JSON is UTF-8, and its media type has no such parameter
 
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
