@@ -21,8 +21,13 @@ OPENFANG_DEFAULT_MODEL = env_str("OPENFANG_DEFAULT_MODEL")
 OPENFANG_FALLBACK_TO_FIRST_AGENT = env_bool("OPENFANG_FALLBACK_TO_FIRST_AGENT", True)
 OPENFANG_MAX_BODY_BYTES = env_int("OPENFANG_MAX_BODY_BYTES", 32 * 1024 * 1024, low=1024, high=1024**3)
 OPENFANG_DRAIN_SECONDS = env_int("OPENFANG_DRAIN_SECONDS", 20, low=0, high=3600)
+OPENFANG_SHELL_NETWORK = env_bool("OPENFANG_SHELL_NETWORK", False)
 OPENFANG_TRANSCRIPT_HOURS = env_int("OPENFANG_TRANSCRIPT_HOURS", 24, low=0, high=24 * 30)
 OPENFANG_KEEP_TOOL_ARGUMENTS = env_bool("OPENFANG_KEEP_TOOL_ARGUMENTS", False)
+# Hosts, addresses and networks (with a port or without) that web_fetch may reach although they are private.
+OPENFANG_FETCH_ALLOW = env_list("OPENFANG_FETCH_ALLOW", [])
+OPENFANG_SEARCH_URL = env_str("OPENFANG_SEARCH_URL")
+BRAVE_API_KEY = env_str("BRAVE_API_KEY")
 REDIS_URL = env_str("REDIS_URL")
 
 # --- Django -------------------------------------------------------------------------------------------------------
