@@ -8,12 +8,14 @@ from agents.types import AgentSpec
 SHOWN = 20
 
 
-def announcement(url: str, snapshot: Snapshot, *, password: str | None) -> str:
+def announcement(url: str, snapshot: Snapshot, *, password: str | None, public: bool) -> str:
     """Say where everything is; the password of the first administrator is told here and nowhere else."""
     lines = ["OpenFang is ready.", "", f"  Admin   {url}/admin/"]
     if password:
         lines.append(f"          user {ADMIN}, password {password}")
         lines.append(f"          (shown only now; to set another: {program()} passwd)")
+    if public:
+        lines.append("          (by the names in OPENFANG_ALLOWED_HOSTS)")
     keys = "no key needed on this machine" if snapshot.keyless else "a key is needed"
     lines += [f"  API     {url}/v1  ({keys})", *_agents(snapshot.agents), ""]
     if any(_is_embedded(agent) for agent in snapshot.agents):

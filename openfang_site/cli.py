@@ -16,6 +16,7 @@ COMMANDS = {
     "agents": "list the agents and their models",
     "key": "make, list and revoke API keys",
     "provider": "add and list the LLM APIs that agents use",
+    "mcp": "offer the agents as tools to an MCP client",
     "passwd": "set a new password for the web admin",
     "test": "run the checks and tests of this copy",
 }

@@ -24,7 +24,11 @@ def serve_agents(host: str, port: int, tell: Callable[[str], None]) -> None:
     """Serve until a signal; `tell` gets the words for the administrator when the server is ready. Raises SetupError."""
     with holding_data_dir():
         prepare()
-        _refuse_to_be_open(host)
+        public = not _is_loopback(host)
+        if public and not ApiKey.objects.exists():
+            raise SetupError(
+                f"Serving on {host} would let anybody in: there is no API key. To make one: {program()} key create NAME"
+            )
         try:
             listener = listen(host, port)
         except CannotListen as error:
@@ -33,44 +37,42 @@ def serve_agents(host: str, port: int, tell: Callable[[str], None]) -> None:
         password = first_start()
         engine.start()
         connections.close_all()  # this thread needs the database no more
-        _serve(host, listener, password, tell)
+        _serve(listener, url_of(host, listener.getsockname()[1]), tell, password=password, public=public)
 
 
-def _serve(host: str, listener: socket.socket, password: str | None, tell: Callable[[str], None]) -> None:
-    from openfang_site.asgi import application  # noqa: PLC0415 -- loads what the commands before it can do without
+def _serve(
+    listener: socket.socket, url: str, tell: Callable[[str], None], *, password: str | None, public: bool
+) -> None:
+    from openfang_site.asgi import application  # noqa: PLC0415 -- loads what the checks before it can do without
 
-    tasks = []
+    warming_up: list[asyncio.Task[None]] = []
 
-    def on_ready(port: int) -> None:
-        url = url_of(host, port)
+    def on_ready(_port: int) -> None:
         write_note(url)
-        tell(announcement(url, engine.snapshot, password=password))
+        tell(announcement(url, engine.snapshot, password=password, public=public))
         if _uses_embedded_model():
-            tasks.append(asyncio.get_running_loop().create_task(engine.providers.embedded.warm_up()))
+            warming_up.append(asyncio.get_running_loop().create_task(engine.providers.embedded.warm_up()))
+
+    def on_drain() -> None:
+        logger.info("Stopping: running answers have %d s to end, or until a second Ctrl-C", limits.drain_seconds)
+        engine.stop_runs()
+
+    async def on_stopped() -> None:
+        for task in warming_up:
+            task.cancel()
+        await engine.aclose()
 
     limits = Limits(body_bytes=settings.OPENFANG_MAX_BODY_BYTES, drain_seconds=settings.OPENFANG_DRAIN_SECONDS)
-    serve(
-        application,
-        listener,
-        limits=limits,
-        on_ready=on_ready,
-        on_drain=engine.stop_runs,
-        on_stopped=engine.aclose,
-    )
+    serve(application, listener, limits=limits, on_ready=on_ready, on_drain=on_drain, on_stopped=on_stopped)
 
 
-def _refuse_to_be_open(host: str) -> None:
-    """Without a key everybody is let in, so nobody but this machine may be able to knock."""
-    if ApiKey.objects.exists():
-        return
+def _is_loopback(host: str) -> bool:
+    """Say whether nobody but this machine can reach that address."""
     try:
         addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None, flags=socket.AI_PASSIVE)}
-    except OSError:
-        return  # there is nothing to bind to, which `listen` explains
-    if not all(ipaddress.ip_address(address).is_loopback for address in addresses):
-        raise SetupError(
-            f"Serving on {host} would let anybody in: there is no API key. To make one: {program()} key create NAME"
-        )
+    except (OSError, UnicodeError):
+        return True  # there is nothing to reach, which `listen` explains
+    return all(ipaddress.ip_address(address).is_loopback for address in addresses)
 
 
 def _settle_default_model() -> None:

@@ -41,7 +41,8 @@ def find_user(name: str) -> User:
     if user is not None:
         return user
     if name != ADMIN:
-        raise CommandError(f"There is no user {name!r}. Users: {', '.join(users.values_list('username', flat=True))}.")
+        names = ", ".join(users.order_by("username").values_list("username", flat=True))
+        raise CommandError(f"There is no user {name!r}. Users: {names}.")
     return users.create_superuser(username=name, email="", password=None)
 
 
