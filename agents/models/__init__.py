@@ -3,6 +3,7 @@
 from agents.models.agent import Agent, AgentFallback
 from agents.models.api_key import ApiKey
 from agents.models.mcp import AgentMcpTool, McpServer, McpTransport
+from agents.models.memory import Memory
 from agents.models.provider import LanguageModel, Provider, ProviderKind
 from agents.models.rollup import UsageRollup
 from agents.models.served import Revision, served_changed
@@ -18,6 +19,7 @@ __all__ = [
     "LanguageModel",
     "McpServer",
     "McpTransport",
+    "Memory",
     "Provider",
     "ProviderKind",
     "Revision",
