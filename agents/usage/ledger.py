@@ -19,6 +19,7 @@ from agents.errors import UsageNotRecorded
 from agents.models import Status, UsageRecord, UsageStep
 from agents.usage import workers
 from agents.usage.rollups import add_to_rollups, take_back_lost
+from agents.usage.statements import Insert, prepared
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ IDENTITY = (
 )
 ASKED = ("requested_model", "client_address", "user_agent", "end_user")
 CLOSING_FIELDS = [field for field in UsageRecord._meta.concrete_fields if field.name not in (*IDENTITY, *ASKED)]
+INSERT_RECORDS, INSERT_STEPS = Insert(UsageRecord), Insert(UsageStep)
 CLOSE_ROW = (
     f"UPDATE {UsageRecord._meta.db_table} SET {', '.join(f'{field.column} = %s' for field in CLOSING_FIELDS)} "
     "WHERE id = %s AND status = %s"
@@ -70,7 +72,9 @@ class Work(Struct, eq=False):
 class Ledger:
     """Opens and closes usage rows. What cannot be committed now is kept and tried again, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, open_seconds: float = OPEN_SECONDS, close_seconds: float = CLOSE_SECONDS) -> None:
+        self._open_seconds = open_seconds
+        self._close_seconds = close_seconds
         self.worker_id = UUID(int=0)
         self._queue: queue.SimpleQueue[Entry | Work | None] = queue.SimpleQueue()
         self._unwritten: list[Entry] = []
@@ -87,22 +91,26 @@ class Ledger:
     def stop(self) -> None:
         """Write what is left, give the lease back and end the thread."""
         self._queue.put(None)
-        self._thread.join(timeout=CLOSE_SECONDS)
+        self._thread.join(timeout=self._close_seconds)
 
     async def open(self, row: UsageRecord) -> None:
-        """Commit the row of a request that begins. Raises UsageNotRecorded if that cannot be done in OPEN_SECONDS."""
-        await self._commit(Entry(row, asyncio.get_running_loop().create_future()), OPEN_SECONDS)
+        """Commit the row of a request that begins. Raises UsageNotRecorded if that cannot be done in `open_seconds`."""
+        await self._commit(Entry(row, asyncio.get_running_loop().create_future()), self._open_seconds)
 
     async def close(self, row: UsageRecord, steps: list[UsageStep]) -> None:
-        """Commit how a request ended. Raises UsageNotRecorded after CLOSE_SECONDS; the row is still tried again."""
-        await self._commit(Entry(row, asyncio.get_running_loop().create_future(), steps), CLOSE_SECONDS)
+        """Commit how a request ended. Raises UsageNotRecorded after `close_seconds`; the row is still tried again."""
+        await self._commit(Entry(row, asyncio.get_running_loop().create_future(), steps), self._close_seconds)
+
+    def close_later(self, row: UsageRecord, steps: list[UsageStep]) -> None:
+        """Have a row closed whose request waits for the database no longer."""
+        self._queue.put(Entry(row, asyncio.get_running_loop().create_future(), steps))
 
     async def perform(self, function: Callable[[], T]) -> T:
         """Call a function that uses the database in the ledger's thread, after what was entered before it."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put(Work(function, done))
         try:
-            async with asyncio.timeout(OPEN_SECONDS):
+            async with asyncio.timeout(self._open_seconds):
                 return await done
         except TimeoutError:
             raise UsageNotRecorded("The server's database does not answer.") from None
@@ -186,9 +194,9 @@ class Ledger:
 
 
 def _commit_entries(entries: list[Entry]) -> None:
-    UsageRecord.objects.bulk_create([entry.row for entry in entries if entry.opens])
+    INSERT_RECORDS([entry.row for entry in entries if entry.opens])
     closed = [entry for entry in entries if entry.steps is not None and _close(entry.row)]
-    UsageStep.objects.bulk_create([step for entry in closed for step in entry.steps or ()])
+    INSERT_STEPS([step for entry in closed for step in entry.steps or ()])
     add_to_rollups([entry.row for entry in closed])
 
 
@@ -205,7 +213,7 @@ def _close(row: UsageRecord) -> bool:
 
 
 def _update(row: UsageRecord, status: Status) -> bool:
-    values = [field.get_db_prep_save(getattr(row, field.attname), connection) for field in CLOSING_FIELDS]
+    values = prepared(CLOSING_FIELDS, row)
     row_id = UsageRecord._meta.pk.get_db_prep_save(row.id, connection)
     with connection.cursor() as cursor:
         cursor.execute(CLOSE_ROW, [*values, row_id, status.value])
