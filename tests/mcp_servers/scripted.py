@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import mcp_types as protocol
 from mcp.server.lowlevel import NotificationOptions, Server
@@ -70,7 +69,7 @@ class Tools:
 
     async def child(self, ctx, arguments):
         program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-        return str(subprocess.Popen([sys.executable, "-c", program]).pid)
+        return str(subprocess.Popen([sys.executable, "-c", program]).pid)  # noqa: ASYNC220
 
     async def fail(self, ctx, arguments):
         return protocol.CallToolResult(content=[text("The disk is full.")], is_error=True)

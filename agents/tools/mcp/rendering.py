@@ -26,9 +26,9 @@ def _block(block: protocol.ContentBlock) -> str:
             return f"[{block.type}, {block.mime_type}, {_size(block.data)}]"
         case protocol.ResourceLink():
             return f"[resource {block.name}: {block.uri}]"
-        case protocol.EmbeddedResource(resource=protocol.TextResourceContents() as resource):
-            return f"[resource {resource.uri}]\n{resource.text}"
-        case protocol.EmbeddedResource(resource=protocol.BlobResourceContents() as resource):
+        case protocol.EmbeddedResource(resource=resource):
+            if isinstance(resource, protocol.TextResourceContents):
+                return f"[resource {resource.uri}]\n{resource.text}"
             return f"[resource {resource.uri}, {resource.mime_type or 'binary'}, {_size(resource.blob)}]"
 
 

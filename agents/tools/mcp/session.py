@@ -96,8 +96,9 @@ class Session:
 
     def _silence(self) -> McpServerUnavailable:
         self._silences += 1
+        name, seconds = self._server.name, self._server.timeout
         error = McpServerUnavailable(
-            f"The MCP server {self._server.name!r} did not answer within {self._server.timeout:g} s; the call was ended."
+            f"The MCP server {name!r} did not answer within {seconds:g} s; the call was ended."
         )
         if self._silences >= SILENCES:
             self.end(error)

@@ -1,0 +1,43 @@
+"""What the tests of MCP share: specs of the test servers, and calls of their tools."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from agents.tools.mcp import McpPool, McpServerSpec, McpToolSpec
+from agents.types import ToolFunction, ToolSpec
+
+SERVERS = Path(__file__).parents[1] / "mcp_servers"
+SCRIPTED, PLAIN = str(SERVERS / "scripted.py"), str(SERVERS / "plain.py")
+CONTEXT: Any = None  # MCP tools take nothing from the run
+
+
+def program(*args: str, name: str = "files", **values: Any) -> McpServerSpec:
+    return McpServerSpec(id=1, name=name, transport="stdio", command=sys.executable, args=args, **values)
+
+
+def tool(server: McpServerSpec, name: str) -> McpToolSpec:
+    return McpToolSpec(server, name, ToolSpec(ToolFunction(f"{server.name}_{name}")))
+
+
+async def call(pool: McpPool, server: McpServerSpec, name: str, **arguments: Any) -> str:
+    (called,) = pool.tools_for([tool(server, name)])
+    return await called.call(CONTEXT, json.dumps(arguments))
+
+
+def runs(pid: int) -> bool:
+    """Say whether a process is there and more than a zombie, which only waits to be counted."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what no event tells: another process's end, or what it wrote."""
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
