@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from agents import runner, transcripts
-from agents.errors import AgentError, ProviderRefused, RunAbandoned, ServerStopped, ToolFailed
+from agents.errors import AgentError, ProviderRefused, RunAbandoned, ServerStopped, ToolFailed, UsageNotRecorded
 from agents.history import PastTurn, restored, runs_in
 from agents.models import Status, UsageRecord
 from agents.models.usage import time_ordered_uuid
@@ -229,6 +229,10 @@ class Run:
             self._keep()
         code = error.code if error else ""
         recording.close(status, http_status=self._request.http_status(error), error_code=code)
+        if isinstance(error, UsageNotRecorded):
+            self._parts.ledger.close_later(recording.row, recording.steps)
+            self._parts.resumption.ended(self._origin)
+            return
         closing = asyncio.ensure_future(self._parts.ledger.close(recording.row, recording.steps))
         closing.add_done_callback(lambda _: self._parts.resumption.ended(self._origin))
         await asyncio.shield(closing)

@@ -14,7 +14,8 @@ from openai_compat.rendering import DONE, ChunkRenderer
 
 READ_AHEAD = 256
 # An error in the first seconds keeps its HTTP status; after that a client should see that it is being answered.
-FIRST_EVENT_SECONDS = 5.0
+# Longer than the 5 s in which the usage row must have been opened, so that its failure is always a 503.
+FIRST_EVENT_SECONDS = 6.0
 # nginx and most load balancers cut an answer that is silent for 60 s; some clients do after 30 s.
 SILENCE_SECONDS = 15.0
 
