@@ -6,13 +6,27 @@ from django.db.models import QuerySet, Value
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from agents.admin.formats import minute
 from agents.admin.model_picker import PicksModel, default_model_name
 from agents.models import Agent, AgentFallback
+from agents.tools import BUILT_IN
+
+
+def tool_choices() -> list[tuple[str, str]]:
+    """Return the built-in tools, each with the first line of what it does."""
+    return [(name, f"{name}: {tool.spec.function.description.splitlines()[0]}") for name, tool in BUILT_IN.items()]
 
 
 class AgentForm(forms.ModelForm):
+    tools = forms.MultipleChoiceField(
+        choices=tool_choices,
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="It may use what is ticked, and nothing else.",
+    )
+
     class Meta:
         model = Agent
         exclude: list[str] = []
@@ -54,6 +68,7 @@ class FallbackInline(PicksModel, TabularInline):
     fields = ["model", "position"]
     ordering_field = "position"
     hide_ordering_field = True
+    hide_title = True
     extra = 0
     verbose_name = "fallback model"
     verbose_name_plural = "Fallback models, in this order"
@@ -79,7 +94,8 @@ class AgentAdmin(PicksModel, ModelAdmin):
         ("Who it is", {"fields": ["name", "description", "enabled"]}),
         ("Prompt", {"fields": ["system_prompt"]}),
         ("Model", {"fields": ["model"]}),
-        ("Limits", {"fields": ["max_llm_calls", "run_timeout", "max_tokens"]}),
+        ("Tools", {"fields": ["tools", "tool_activity"]}),
+        ("Limits", {"fields": ["max_llm_calls", "max_tool_calls", "run_timeout", "max_tokens"]}),
         ("Advanced", {"fields": ["temperature", "top_p", "honour_client_parameters"], "classes": ["collapse"]}),
     ]
 

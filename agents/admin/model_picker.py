@@ -79,7 +79,7 @@ class ModelPicker(forms.ModelChoiceField):
 
     def label_from_instance(self, obj: Any) -> str:
         facts = [f"{size(obj.context_window)} context"] if obj.context_window else []
-        return " · ".join([obj.name, *facts, prices(obj)])
+        return " · ".join([str(obj), *facts, prices(obj)])
 
 
 class PicksModel:

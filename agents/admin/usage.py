@@ -141,6 +141,7 @@ class UsageRecordAdmin(ReadOnly, Figures, ModelAdmin):
     search_fields = ["agent_name", "end_user"]
     search_help_text = "Request id (req_… or chatcmpl-…), agent or end user"
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     paginator = InfinitePaginator
     actions = None
     fieldsets = [
@@ -150,6 +151,13 @@ class UsageRecordAdmin(ReadOnly, Figures, ModelAdmin):
         ("Model", {"fields": [("requested_model", "provider", "model")]}),
         ("Ids", {"fields": [("as_request", "as_completion"), ("endpoint", "worker_id")]}),
     ]
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """Offer no history of what does not change."""
+        context = {"show_history": False, **(extra_context or {})}
+        return super().changeform_view(request, object_id, form_url, context)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -46,7 +46,8 @@ def agent_form(**fields: Any) -> dict[str, Any]:
     rows = {f"fallbacks-{row}-model": pk for row, pk in enumerate(fallbacks)}
     rows |= {f"fallbacks-{row}-position": row for row in range(len(fallbacks))}
     totals = {"fallbacks-TOTAL_FORMS": len(fallbacks), "fallbacks-INITIAL_FORMS": 0}
-    return {"name": "coder", "enabled": "on", "max_llm_calls": 10, "run_timeout": 600, **totals, **rows, **fields}
+    limits = {"max_llm_calls": 10, "max_tool_calls": 50, "run_timeout": 600}
+    return {"name": "coder", "enabled": "on", "tool_activity": "automatic", **limits, **totals, **rows, **fields}
 
 
 def errors(response: Any) -> list[str]:

@@ -19,6 +19,18 @@ def test_an_agent_is_made_with_its_fallback_models_in_order(admin_client: Client
     assert [fallback.model for fallback in AgentFallback.objects.filter(agent=agent)] == [third, second]
 
 
+def test_an_agent_has_the_tools_that_are_ticked_and_no_others_exist(admin_client: Client) -> None:
+    admin_client.post(ADD, agent_form(tools=["agent_ask"]))
+    assert Agent.objects.get().tools == ["agent_ask"]
+
+    refused = admin_client.post(ADD, agent_form(name="other", tools=["no_such_tool"]))
+    assert errors(refused) == ["Select a valid choice. no_such_tool is not one of the available choices."]
+
+    page = f"{LIST}{Agent.objects.get().pk}/change/"
+    admin_client.post(page, agent_form())
+    assert Agent.objects.get().tools == []
+
+
 def test_a_name_in_capitals_is_taken_in_small_letters(admin_client: Client) -> None:
     admin_client.post(ADD, agent_form(name=" Coder "))
 
@@ -90,8 +102,8 @@ def test_the_model_picker_groups_by_provider_and_says_what_a_model_costs(admin_c
     page = admin_client.get(ADD).content.decode()
 
     assert '<optgroup label="acme — ACME_API_KEY is not set">' in page
-    assert "alpha · 128k context · $0.25 in, $2 out" in page
-    assert "beta · free" in page
+    assert "acme/alpha · 128k context · $0.25 in, $2 out" in page
+    assert "local/beta · free" in page
 
 
 def test_chosen_agents_are_disabled_and_enabled_and_servers_are_told(admin_client: Client) -> None:

@@ -91,7 +91,7 @@ def test_the_stylesheets_load_nothing_from_elsewhere() -> None:
 
 
 async def test_the_application_serves_the_admins_files_itself() -> None:
-    from asgiref.testing import ApplicationCommunicator
+    from channels.testing import ApplicationCommunicator
 
     from openfang_site.asgi import application
 
