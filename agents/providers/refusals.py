@@ -22,6 +22,7 @@ TOO_LONG = re.compile(
     r"context[ _-]?(length|size|window)|maximum context|prompt is too long|too many (input )?tokens|input is too long",
     re.I,
 )
+CLEAR = re.compile(r"maximum context length is \d+ tokens", re.I)
 DISPENSABLE = {"temperature", "top_p", "stream_options", "parallel_tool_calls", "reasoning_effort"}
 NUMBER = re.compile(r"\d{3,}")
 
@@ -111,6 +112,8 @@ def _read(body: bytes) -> _Said:
 
 def _too_long(model: ModelSpec, said: _Said) -> str:
     """Say it in the words that clients look for before they compact their history."""
+    if CLEAR.search(said.message):
+        return said.message
     limit = said.limit or model.context_window
     if limit is None and (numbers := NUMBER.findall(said.message)):
         limit = min(map(int, numbers))

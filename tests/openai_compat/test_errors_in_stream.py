@@ -1,5 +1,7 @@
 """A stream that fails after it has begun says so in a frame of its own, and ends as streams end."""
 
+import json
+
 import openai
 import pytest
 
@@ -7,56 +9,66 @@ from tests.live import Live
 from tests.openai_compat import raw, strict
 from tests.openai_compat.examples import HELLO
 from tests.openai_compat.rows import row_of
-from tests.upstream import Step, Upstream, chunk, cuts, error_frame, junk, stalls
+from tests.upstream import Mark, Step, Upstream, chunk, cuts, error_frame, junk, says, stalls
 
 BROKE_OFF = "Scripted broke off in mid-answer."
 
 
-@pytest.mark.parametrize(
-    ("step", "message", "code"),
-    [
-        pytest.param(cuts(after="One two"), BROKE_OFF, "provider_unavailable", id="cut"),
-        pytest.param(cuts(after="One two", reset=True), BROKE_OFF, "provider_unavailable", id="reset"),
-        pytest.param(
-            junk([chunk({"content": "One two"}), error_frame("Out of memory.")]),
-            "The provider broke off: Out of memory.",
-            "provider_unavailable",
-            id="error frame",
-        ),
-        pytest.param(
-            junk([chunk({"content": "One two"}), b"data: {not json\n\n"]),
-            "The provider sent a chunk that is not valid.",
-            "bad_model_answer",
-            id="junk",
-        ),
-    ],
-)
+# Each holds until its first chunk has come through to the client.
+FAILURES = [
+    pytest.param(says(["One two", Mark.HOLD, Mark.CUT]), BROKE_OFF, "provider_unavailable", id="cut"),
+    pytest.param(says(["One two", Mark.HOLD, Mark.RESET]), BROKE_OFF, "provider_unavailable", id="reset"),
+    pytest.param(
+        junk([chunk({"content": "One two"}), Mark.HOLD, error_frame("Out of memory.")]),
+        "The provider broke off: Out of memory.",
+        "provider_unavailable",
+        id="error frame",
+    ),
+    pytest.param(
+        junk([chunk({"content": "One two"}), Mark.HOLD, b"data: {not json\n\n"]),
+        "The provider sent a chunk that is not valid.",
+        "bad_model_answer",
+        id="junk",
+    ),
+]
+
+
+@pytest.mark.parametrize(("step", "message", "code"), FAILURES)
 def test_a_late_failure_is_an_error_frame_and_the_end(
-    live: Live, upstream: Upstream, step: Step, message: str, code: str
+    live: Live, client: openai.OpenAI, upstream: Upstream, step: Step, message: str, code: str
 ):
     upstream.turns(step)
-    answer = raw.chat(live, stream=True)
-    assert answer.status == 200
-    *chunks, failure = answer.chunks()
-    texts = [strict.chunk(one).choices[0].delta.content or "" for one in chunks]
-    assert "".join(texts) == "One two"
-    assert all(one["choices"][0]["finish_reason"] is None for one in chunks)
+    create = client.chat.completions.with_streaming_response.create
+    events = []
+    with create(model="openfang:coder", messages=HELLO, stream=True) as response:
+        assert response.status_code == 200
+        for line in filter(None, response.iter_lines()):
+            events.append(line.removeprefix("data: "))
+            if "One two" in line:
+                upstream.release()
+    role, text, failure = map(json.loads, events[:-1])
+    assert strict.chunk(role).choices[0].delta.role == "assistant"
+    assert strict.chunk(text).choices[0].delta.content == "One two"
     assert strict.error(failure).to_dict() == {"message": message, "type": "api_error", "param": None, "code": code}
-    row = row_of(live, chunks[0]["id"])
+    assert events[-1] == "[DONE]"
+    row = row_of(live, text["id"])
     assert (row["status"], row["http_status"], row["error_code"]) == ("failed", 200, code)
 
 
-def test_the_openai_package_raises_it(client: openai.OpenAI, upstream: Upstream):
-    upstream.turns(cuts(after="One two"))
+@pytest.mark.parametrize(("step", "message", "code"), FAILURES)
+def test_the_openai_package_raises_it(client: openai.OpenAI, upstream: Upstream, step: Step, message: str, code: str):
+    upstream.turns(step)
     said = ""
     with (
         client.chat.completions.create(model="openfang:coder", messages=HELLO, stream=True) as stream,
-        pytest.raises(openai.APIError, match=BROKE_OFF) as caught,
+        pytest.raises(openai.APIError) as caught,
     ):
         for one in stream:
             said += one.choices[0].delta.content or ""
+            if said:
+                upstream.release()
     assert said == "One two"
-    assert caught.value.code == "provider_unavailable"
+    assert (caught.value.message, caught.value.code) == (message, code)
 
 
 def test_the_time_limit_ends_a_stream_that_has_begun(live: Live, upstream: Upstream):
