@@ -6,11 +6,11 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "openfang_site.settings")
 
 from channels.routing import ProtocolTypeRouter
-from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 
-# The admin's files, from the packages they come in: no collectstatic, no scan at the start, nothing for other paths.
-django_application = ASGIStaticFilesHandler(get_asgi_application())
+from openfang_site.static_files import StaticFiles
+
+django_application = StaticFiles(get_asgi_application())
 
 from openai_compat.consumers import OpenAIConsumer  # noqa: E402 -- needs the apps that get_asgi_application loads
 

@@ -90,18 +90,33 @@ def test_the_stylesheets_load_nothing_from_elsewhere() -> None:
         assert "@import" not in css
 
 
-async def test_the_application_serves_the_admins_files_itself() -> None:
+async def fetch(path: str) -> tuple[int, dict[bytes, bytes], bytes]:
     from channels.testing import ApplicationCommunicator
 
     from openfang_site.asgi import application
 
-    for path, kind in (("/static/openfang/mark.svg", "image/svg+xml"), ("/static/unfold/js/app.js", "text/javascript")):
-        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
-        asked = ApplicationCommunicator(application, scope)
-        await asked.send_input({"type": "http.request", "body": b""})
-        start = await asked.receive_output(30)
-        body = await asked.receive_output(30)
-        await asked.wait(30)
-        assert start["status"] == 200
-        assert dict(start["headers"])[b"Content-Type"].startswith(kind.encode())
-        assert body["body"]
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    asked = ApplicationCommunicator(application, scope)
+    await asked.send_input({"type": "http.request", "body": b""})
+    start = await asked.receive_output(30)
+    body = await asked.receive_output(30)
+    await asked.wait(30)
+    return start["status"], dict(start["headers"]), body["body"]
+
+
+async def test_the_application_serves_the_admins_files_itself() -> None:
+    for path, kind in (("/static/openfang/mark.svg", b"image/svg+xml"), ("/static/unfold/js/app.js", b"javascript")):
+        status, headers, body = await fetch(path)
+        assert status == 200
+        assert kind in headers[b"Content-Type"]
+        assert body
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/../settings.py", "/static/../../etc/passwd", "/static//etc/passwd", "/static/no"]
+)
+async def test_other_files_are_not_found(path: str) -> None:
+    status, _, body = await fetch(path)
+
+    assert status == 404
+    assert b"Not Found" in body
