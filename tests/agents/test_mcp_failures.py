@@ -107,14 +107,6 @@ async def test_a_server_that_starts_slowly_costs_its_tools_and_not_the_answer(po
     assert pool.tools_for([tool(server, "tool.0")]) == []
 
 
-async def test_slow_servers_are_waited_for_at_the_same_time(pool, monkeypatch):
-    monkeypatch.setattr("agents.tools.mcp.session.WAIT_SECONDS", 0.5)
-    servers = [program(PLAIN, "deaf", name=f"slow{n}") for n in range(3)]
-    async with asyncio.timeout(1.4):
-        failures = await asyncio.gather(*(call(pool, each, "tool.0") for each in servers), return_exceptions=True)
-    assert all("is still starting" in str(failure) for failure in failures)
-
-
 async def test_a_server_that_hangs_for_three_calls_is_started_again(pool):
     server = program(PLAIN, timeout=0.2)
     first = int(await call(pool, server, "tool.0"))

@@ -50,6 +50,8 @@ def call(request) -> None:
         os._exit(1)
     if arguments.get("wait"):
         return
+    if arguments.get("change"):
+        print(json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}), flush=True)
     text = "x" * arguments["size"] if "size" in arguments else str(os.getpid())
     say(request, result={"content": [{"type": "text", "text": text}]})
 

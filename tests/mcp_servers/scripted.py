@@ -12,6 +12,7 @@ import sys
 import mcp_types as protocol
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.stdio import stdio_server
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
 
 TOOLS = {
     "add": "Add two numbers.",
@@ -48,6 +49,13 @@ async def list_tools(ctx, params) -> protocol.ListToolsResult:
 class Tools:
     def __init__(self) -> None:
         self.meeting = asyncio.Barrier(2)
+        self.changes = InMemorySubscriptionBus()
+        self.listen = ListenHandler(self.changes)
+        self.heard = asyncio.Event()
+
+    async def on_listen(self, ctx, params):
+        self.heard.set()
+        return await self.listen(ctx, params)
 
     async def call(self, ctx, params: protocol.CallToolRequestParams) -> protocol.CallToolResult:
         note(f"call {params.name}")
@@ -94,7 +102,8 @@ class Tools:
         return " ".join(sorted(os.environ))
 
     async def rename(self, ctx, arguments):
-        await ctx.session.send_tool_list_changed()
+        await self.heard.wait()
+        await self.changes.publish(ToolsListChanged())
         return "Told."
 
     async def meet(self, ctx, arguments):
@@ -110,7 +119,8 @@ def said(words: str) -> protocol.CallToolResult:
     return protocol.CallToolResult(content=[text(words)])
 
 
-server = Server("scripted", on_list_tools=list_tools, on_call_tool=Tools().call)
+tools = Tools()
+server = Server("scripted", on_list_tools=list_tools, on_call_tool=tools.call, on_subscriptions_listen=tools.on_listen)
 
 
 async def serve_stdio() -> None:

@@ -59,24 +59,12 @@ class Session:
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> str:
         """Run a tool within the server's timeout. Raises ToolFailed."""
-        connection = await self._connection()
         self._calls += 1
         try:
-            async with asyncio.timeout(self._server.timeout):
-                result = await connection.call(tool, arguments)
-        except TimeoutError:
-            raise self._silence() from None
-        except McpServerUnavailable as error:
-            self.end(error)
-            raise
-        except ToolFailed:
-            self._silences = 0
-            raise
+            return await self._call(await self._connection(), tool, arguments)
         finally:
             self._calls -= 1
             self._used = asyncio.get_running_loop().time()
-        self._silences = 0
-        return result
 
     def end(self, reason: McpServerUnavailable | None = None) -> None:
         """Close the session, soon."""
@@ -93,6 +81,21 @@ class Session:
                 return await asyncio.shield(self._opened)
         except TimeoutError:
             raise McpServerUnavailable(f"The MCP server {self._server.name!r} is still starting; try later.") from None
+
+    async def _call(self, connection: Connection, tool: str, arguments: dict[str, Any]) -> str:
+        try:
+            async with asyncio.timeout(self._server.timeout):
+                result = await connection.call(tool, arguments)
+        except TimeoutError:
+            raise self._silence() from None
+        except McpServerUnavailable as error:
+            self.end(error)
+            raise
+        except ToolFailed:
+            self._silences = 0
+            raise
+        self._silences = 0
+        return result
 
     def _silence(self) -> McpServerUnavailable:
         self._silences += 1
@@ -140,6 +143,7 @@ class Session:
         while True:
             rest = self._used + self._idle_seconds - asyncio.get_running_loop().time()
             if rest <= 0 and not self._calls:
+                self._tell(None)  # at once, before anybody makes another call
                 return
             await anyio.sleep(max(rest, 0.0) if not self._calls else self._idle_seconds)
 
