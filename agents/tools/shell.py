@@ -106,7 +106,7 @@ async def _end(transport: asyncio.SubprocessTransport, running: _Running) -> Non
             await running.closed.wait()
     except TimeoutError:
         logger.warning("A shell command left processes behind that could not be ended.")
-        transport.close()
+    transport.close()
 
 
 class Output:
