@@ -6,6 +6,7 @@ Called with aiohttp and not with the `openai` package: a call and its 50 chunks 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Any, cast
 
 import aiohttp
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10
 EMBEDDED_IDLE_SECONDS = 600.0
+END_SECONDS = 0.05
 ERROR_BODY_BYTES = 64 * 1024
 
 
@@ -49,6 +51,7 @@ class OpenAICompatible:
                 for delta in reader.read(data):
                     yield delta
                 if reader.done:
+                    await _read_end(response)
                     break
             for delta in reader.end():
                 yield delta
@@ -111,6 +114,14 @@ class OpenAICompatible:
             if now + idle_seconds < request.deadline:
                 raise ProviderTimeout(f"{model.provider.label} was silent for {idle_seconds:g} s.") from None
             raise RunTimeout("The run reached its time limit.") from None
+
+
+async def _read_end(response: aiohttp.ClientResponse) -> None:
+    """Read the end of an answer that is complete, so that its connection can serve the next call."""
+    if not response.content.at_eof():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await response.content.readany()
 
 
 def _body(model: ModelSpec, request: ModelRequest) -> dict[str, Any]:
