@@ -29,15 +29,16 @@ def serve_agents(host: str, port: int, tell: Callable[[str], None]) -> None:
             raise SetupError(
                 f"Serving on {host} would let anybody in: there is no API key. To make one: {program()} key create NAME"
             )
+        _settle_default_model()
         try:
             listener = listen(host, port)
         except CannotListen as error:
             raise SetupError(str(error)) from None
-        _settle_default_model()
-        password = first_start()
-        engine.start()
-        connections.close_all()  # this thread needs the database no more
-        _serve(listener, url_of(host, listener.getsockname()[1]), tell, password=password, public=public)
+        with listener:
+            password = first_start()
+            engine.start()
+            connections.close_all()  # this thread needs the database no more
+            _serve(listener, url_of(host, listener.getsockname()[1]), tell, password=password, public=public)
 
 
 def _serve(

@@ -1,13 +1,13 @@
 """`openfang key`: keys are shown once, scoped from their first moment, and revoked."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.core.management import CommandError
 from django.utils import timezone
 
 from agents.models import ApiKey
-from agents.snapshot import read_snapshot
+from agents.snapshot import KeySpec, read_snapshot
 from tests.agents.command_line import command
 
 pytestmark = pytest.mark.django_db
@@ -18,14 +18,27 @@ def place(settings, tmp_path):
     settings.OPENFANG_DATA_DIR = tmp_path
 
 
-def refusal(*words):
+def refusal(*words: str) -> str:
     with pytest.raises(CommandError) as error:
         command("key", *words)
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
-def listed():
+def expiry() -> datetime:
+    expires_at = ApiKey.objects.get().expires_at
+    assert expires_at is not None
+    return expires_at
+
+
+def bearer(raw: str) -> KeySpec:
+    """Return the key that a request with these characters would have."""
+    key = read_snapshot().authenticate(raw.strip())
+    assert key is not None
+    return key
+
+
+def listed() -> dict[str, str]:
     """Return what the list says of each key, by the key's name."""
     return {line.split()[0]: line for line in command("key", "list").out.splitlines()[1:]}
 
@@ -34,7 +47,7 @@ def test_the_key_alone_is_printed_for_scripts_to_take():
     said = command("key", "create", "ci")
     assert said.out.startswith("of_")
     assert said.out.count("\n") == 1
-    assert read_snapshot().authenticate(said.out.strip()).name == "ci"
+    assert bearer(said.out).name == "ci"
     assert said.out.strip() not in said.err
 
 
@@ -47,9 +60,7 @@ def test_a_key_for_some_agents_opens_only_those():
     command("spawn", "coder")
     command("spawn", "writer")
     said = command("key", "create", "ci", "--agent", "coder")
-    snapshot = read_snapshot()
-    key = snapshot.authenticate(said.out.strip())
-    assert [agent.name for agent in snapshot.visible(key)] == ["coder"]
+    assert [agent.name for agent in read_snapshot().visible(bearer(said.out))] == ["coder"]
     assert "for coder" in said.err
 
 
@@ -61,13 +72,13 @@ def test_an_unknown_agent_is_refused_and_no_key_is_made():
 
 def test_a_span_counts_from_now():
     command("key", "create", "ci", "--expires", "30d")
-    left = ApiKey.objects.get().expires_at - timezone.now()
+    left = expiry() - timezone.now()
     assert timedelta(days=29, hours=23) < left <= timedelta(days=30)
 
 
 def test_a_date_counts_from_its_first_moment():
     said = command("key", "create", "ci", "--expires", "2199-01-01")
-    assert ApiKey.objects.get().expires_at.isoformat() == "2199-01-01T00:00:00+00:00"
+    assert expiry().isoformat() == "2199-01-01T00:00:00+00:00"
     assert "it expires 2199-01-01 00:00 UTC" in said.err
 
 

@@ -14,14 +14,14 @@ def place(settings, tmp_path):
     settings.OPENFANG_DATA_DIR = tmp_path
 
 
-def refusal(*words):
+def refusal(*words: str) -> str:
     with pytest.raises(CommandError) as error:
         command("provider", *words)
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
-def line_of(name):
+def line_of(name: str) -> str:
     return next(line for line in command("provider", "list").out.splitlines() if line.split()[0] == name)
 
 

@@ -20,11 +20,17 @@ def place(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("GROQ_API_KEY", "gsk-test")
 
 
-def refusal(*words):
+def refusal(*words: str) -> str:
     with pytest.raises(CommandError) as error:
         command("spawn", *words)
     assert "\n" not in str(error.value)
     return str(error.value)
+
+
+def chosen_model() -> LanguageModel:
+    model = Agent.objects.get().model
+    assert model is not None
+    return model
 
 
 def test_a_profile_makes_an_agent_of_its_name():
@@ -76,7 +82,7 @@ def test_it_calls_the_agent_with_a_key_where_one_is_needed():
 
 def test_a_provider_alone_means_its_default_model():
     said = command("spawn", "coder", "--provider", "groq")
-    model = Agent.objects.get().model
+    model = chosen_model()
     assert model.provider.name == "groq"
     assert f"groq/{model.name}" in said.out
     assert said.err == ""
@@ -84,7 +90,7 @@ def test_a_provider_alone_means_its_default_model():
 
 def test_a_model_alone_is_found_where_one_provider_has_it():
     command("spawn", "coder", "--model", "smollm2-135m-instruct")
-    assert Agent.objects.get().model.provider.name == "embedded"
+    assert chosen_model().provider.name == "embedded"
 
 
 def test_a_model_that_several_providers_have_needs_its_provider():
@@ -103,7 +109,7 @@ def test_a_model_that_no_provider_has_needs_its_provider():
 def test_a_model_outside_the_catalog_is_taken_with_a_warning_and_all_about_it_is_unknown():
     said = command("spawn", "coder", "--provider", "groq", "--model", "new-model")
     assert "does not list groq/new-model" in said.err
-    model = Agent.objects.get().model
+    model = chosen_model()
     assert (model.name, model.from_catalog) == ("new-model", False)
     assert {model.prompt_price, model.completion_price, model.context_window, model.tools} == {None}
 
