@@ -1,6 +1,7 @@
 """The one way from tools to the network: what a model asks for must not reach what only this server can reach."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,11 +15,12 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from agents.errors import ToolFailed
-from agents.tools.addresses import Reach
+from agents.tools.addresses import HOST, Reach
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 READABLE_TYPES = frozenset({"application/json", "application/xml", "application/xhtml+xml", "application/javascript"})
 READABLE_SUFFIXES = ("+json", "+xml")
+LEGACY_IPV4 = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\.?", re.IGNORECASE)
 MAX_URL = 4096
 
 
@@ -95,7 +97,7 @@ class SafeHttp:
     async def _answer(self, url: URL, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
         connector = aiohttp.TCPConnector(
             resolver=self._resolver,
-            socket_factory=partial(self._open_socket, url.host or ""),
+            socket_factory=partial(self._open_socket, url.raw_host or ""),
             force_close=True,
         )
         async with (
@@ -136,29 +138,27 @@ def _checked(url: str) -> URL:
         raise ToolFailed(f"The URL is longer than {MAX_URL} characters.")
     try:
         parsed = URL(url.strip())
-        host = parsed.host
+        host = parsed.raw_host
     except ValueError:
         raise ToolFailed(f"{url[:200]!r} is not a URL.") from None
     if parsed.scheme not in {"http", "https"} or not host:
         raise ToolFailed(f"{url[:200]!r} is not a whole URL that begins with http:// or https://.")
     if parsed.raw_user is not None or parsed.raw_password is not None:
         raise ToolFailed("A URL with a user name or a password in it is not fetched.")
-    if _is_disguised(host):
-        raise ToolFailed(f"The host {host[:100]!r} is an address in an unusual form, which is not fetched.")
+    if not _is_plain(host):
+        raise ToolFailed(
+            f"The host {host[:100]!r} is not a name or an address in its usual form, so it is not fetched."
+        )
     return parsed
 
 
-def _is_disguised(host: str) -> bool:
-    """Tell whether a host is an IPv4 address written as system libraries read it and people do not: `0x7f.1`."""
-    try:
-        socket.inet_aton(host)
-    except (OSError, UnicodeError):
-        return False
+def _is_plain(host: str) -> bool:
+    """Tell whether a host is a name or an address, and not an address as only system libraries read it (`0x7f.1`)."""
     try:
         ip_address(host)
     except ValueError:
-        return True
-    return False
+        return bool(HOST.fullmatch(host)) and not LEGACY_IPV4.fullmatch(host)
+    return True
 
 
 def _redirected(url: URL, location: str) -> URL:
