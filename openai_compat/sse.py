@@ -47,6 +47,10 @@ class RunReader:
         if self._task.done() and not self._events:
             await self._task
 
+    @property
+    def silent(self) -> bool:
+        return not self._events
+
     async def take(self) -> list[Event]:
         """Return the events that are there, waiting for one; none after a silence. Raises what the run failed with."""
         await self._wait(SILENCE_SECONDS)
@@ -87,6 +91,10 @@ class EventStream(HttpResponseBase):
     async def frames(self) -> AsyncIterator[bytes]:
         """Yield the stream in pieces, each of all the chunks that were ready at once."""
         unsent = self._renderer.role()
+        if self._reader.silent:
+            # Servers hold the head of an answer back until its body begins.
+            yield unsent
+            unsent = b""
         try:
             while True:
                 events = await self._reader.take()

@@ -2,10 +2,10 @@
 import { connect, given, report } from './client.mjs';
 
 const errors = [];
-for (const { options, ...request } of given.requests) {
+for (const request of given.requests) {
   let text = '';
   try {
-    const answer = await connect(options).chat.completions.create(request);
+    const answer = await connect().chat.completions.create(request);
     if (request.stream) {
       for await (const chunk of answer) text += chunk.choices[0].delta.content ?? '';
     }
