@@ -10,9 +10,10 @@ from django.http.response import HttpResponseBase
 from django.urls import get_resolver
 from rest_framework.response import Response
 
+from agents.errors import ServerStopped
 from agents.models.usage import time_ordered_uuid
-from openai_compat.errors import error_body
-from openai_compat.rendering import encode
+from openai_compat.errors import error_body, error_frame
+from openai_compat.rendering import DONE, encode
 from openai_compat.sse import EventStream
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class OpenAIConsumer(AsyncHttpConsumer):  # type: ignore[misc]
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         self.scope, self.base_send = scope, send
         self._began = time.perf_counter()
-        self._answered = False
+        self._answered = self._server_stops = False
         body = await self._read_body(receive)
         if body is None:
             return
@@ -36,6 +37,9 @@ class OpenAIConsumer(AsyncHttpConsumer):  # type: ignore[misc]
         leaving = asyncio.create_task(receive())
         try:
             await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._server_stops = True
+            raise
         finally:
             leaving.cancel()
             # Servers report a disconnect after a complete answer, too: that one may finish what it is at.
@@ -91,5 +95,11 @@ class OpenAIConsumer(AsyncHttpConsumer):  # type: ignore[misc]
                 await self.send_body(frames, more_body=True)
             self._answered = True
             await self.send_body(b"")
+        except asyncio.CancelledError:
+            await response.aclose()
+            if self._server_stops:
+                stopped = ServerStopped("The server stopped before the answer was complete.")
+                await self.send_body(error_frame(stopped) + DONE)
+            raise
         finally:
             await response.aclose()

@@ -39,8 +39,8 @@ def buckets(metric: str) -> str:
 
 
 ROLLUPS_BY_AGENT_AND_MODEL = f"""
-    SELECT agent_name, provider, model, sum(requests) AS requests, {", ".join(f"sum({name}) AS {name}" for name in SUMS)},
-        sum(failed) AS failed, sum(cancelled) AS cancelled, sum(lost) AS lost, sum(unpriced) AS unpriced,
+    SELECT agent_name, provider, model, sum(requests) AS requests,
+        {", ".join(f"sum({name}) AS {name}" for name in SUMS)}, sum(failed) AS failed, sum(cancelled) AS cancelled, sum(lost) AS lost, sum(unpriced) AS unpriced,
         sum({buckets("duration")}) AS durations, sum({buckets("first_token")}) AS first_tokens
     FROM agents_usagerollup GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """

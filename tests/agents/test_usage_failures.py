@@ -43,7 +43,7 @@ def codes(live: Live, row: dict[str, Any]) -> list[tuple[str, str]]:
     ],
 )
 def test_a_refusal_of_the_provider_leaves_a_row(
-    live: Live, upstream: Upstream, step: Step, status: int, code: str, streamed: bool
+    live: Live, upstream: Upstream, *, step: Step, status: int, code: str, streamed: bool
 ):
     upstream.turns(step)
     response = ask(live, stream=streamed)

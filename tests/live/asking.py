@@ -1,4 +1,7 @@
-"""What tests say to a live server with plain HTTP, and how they find the usage row of what they said."""
+"""What tests say to a live server with plain HTTP, and how they find the usage row of what they said.
+
+`verify=False` saves every client the reading of the system's certificates: half of a request's time.
+"""
 
 import json
 import time
@@ -19,20 +22,22 @@ def body(model: str = "coder", **fields: Any) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": "Hi"}], **fields}
 
 
+def url_of(live: Live) -> str:
+    return f"{live.base_url}/chat/completions"
+
+
 def ask(live: Live, model: str = "coder", *, key: str = "dummy", **fields: Any) -> httpx2.Response:
     """Send a chat request and read its whole answer, be it a stream or not."""
     headers = {"authorization": f"Bearer {key}"}
-    return httpx2.post(
-        f"{live.base_url}/chat/completions", json=body(model, **fields), headers=headers, timeout=TIMEOUT
-    )
+    return httpx2.post(url_of(live), json=body(model, **fields), headers=headers, timeout=TIMEOUT, verify=False)
 
 
 @contextmanager
 def streaming(live: Live, model: str = "coder", **fields: Any) -> Iterator[httpx2.Response]:
     """Send a chat request for a stream and hand over the response when its head is there."""
     with (
-        httpx2.Client(timeout=TIMEOUT) as client,
-        client.stream("POST", f"{live.base_url}/chat/completions", json=body(model, stream=True, **fields)) as response,
+        httpx2.Client(timeout=TIMEOUT, verify=False) as client,
+        client.stream("POST", url_of(live), json=body(model, stream=True, **fields)) as response,
     ):
         yield response
 

@@ -1,0 +1,209 @@
+"""A database that cannot be written to: nothing is asked of a provider without a row, and nothing ends without one."""
+
+import asyncio
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from agents.errors import UsageNotRecorded
+from agents.models import Status, StepKind, UsageRecord, UsageRollup, UsageStep, Worker
+from agents.usage.ledger import Ledger
+from tests.live import Live
+from tests.live.asking import (
+    ask,
+    content_of,
+    events_of,
+    eventually,
+    read_until,
+    request_id,
+    row_of,
+    somebody,
+    streaming,
+    text_of,
+)
+from tests.upstream import Upstream, says, stalls
+
+
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Keep every other writer out, as a backup or a long migration does."""
+    with closing(sqlite3.connect(database, isolation_level=None, timeout=20)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+class TestServer:
+    def test_a_request_that_cannot_be_recorded_is_not_run(self, live: Live, upstream: Upstream):
+        name = somebody()
+        with locked(live.data_dir / "openfang.sqlite3"), ThreadPoolExecutor() as pool:
+            asking = [pool.submit(ask, live, user=name, stream=streamed) for streamed in (False, True)]
+            responses = [future.result(timeout=20) for future in asking]
+        for response in responses:
+            assert response.status_code == 503
+            assert response.json() == {
+                "error": {
+                    "message": "The usage of this request could not be recorded.",
+                    "type": "api_error",
+                    "param": None,
+                    "code": "usage_not_recorded",
+                }
+            }
+        assert upstream.requests == []
+        upstream.says("Hello")
+        assert content_of(ask(live)) == "Hello"
+        # A row that was on its way when its request gave up is closed.
+        eventually(lambda: not live.usage("status = 'running'"))
+        rows = live.usage(f"end_user = '{name}'")
+        assert all((row["status"], row["error_code"]) == ("failed", "usage_not_recorded") for row in rows)
+
+    def test_the_end_of_an_answer_waits_for_its_row(self, live: Live, upstream: Upstream):
+        upstream.turns(stalls("One two", then=" three"))
+        with streaming(live) as response:
+            lines = response.iter_lines()
+            read_until(lines, "two")
+            with locked(live.data_dir / "openfang.sqlite3"):
+                upstream.requests[0].release()
+                read_until(lines, "three")
+                assert upstream.requests[0].answered.wait(10)
+                [row] = live.usage(f"id = '{request_id(response)}'")
+                assert row["status"] == "running"
+            rest = "\n".join(lines)
+        assert '"finish_reason":"stop"' in rest
+        assert rest.rstrip().endswith("data: [DONE]")
+        assert row_of(live, response)["status"] == "ok"
+
+    def test_answers_that_end_at_once_are_recorded_at_once(self, live: Live, upstream: Upstream):
+        """They share the transactions of one writer: none fails because another holds the lock."""
+        upstream.default = says("Hello")
+        with ThreadPoolExecutor(20) as pool:
+            responses = list(pool.map(lambda _: ask(live, stream=True), range(60)))
+        assert {text_of(events_of(response)) for response in responses} == {"Hello"}
+        assert {row_of(live, response)["status"] for response in responses} == {"ok"}
+
+
+@pytest.fixture
+def ledger(transactional_db: None) -> Iterator[Ledger]:
+    """A ledger with little patience."""
+    ledger = Ledger(open_seconds=0.2, close_seconds=0.4)
+    ledger.start()
+    yield ledger
+    ledger.stop()
+
+
+@pytest.fixture
+def database(transactional_db: None) -> Path:
+    return Path(connection.settings_dict["NAME"])
+
+
+def new_row(ledger: Ledger) -> UsageRecord:
+    return UsageRecord(
+        started_at=timezone.now(),
+        worker_id=ledger.worker_id,
+        agent_id=uuid.uuid4(),
+        agent_name="coder",
+        requested_model="coder",
+    )
+
+
+def step_of(row: UsageRecord) -> UsageStep:
+    return UsageStep(record_id=row.id, position=1, kind=StepKind.LLM, name="scripted-model", duration_ms=1, cost=0)
+
+
+def ended(row: UsageRecord) -> UsageRecord:
+    row.status, row.ended_at, row.duration_ms, row.cost = Status.OK, timezone.now(), 1, 0
+    return row
+
+
+def in_the_table(row: UsageRecord) -> Status | None:
+    status = UsageRecord.objects.filter(pk=row.pk).values_list("status", flat=True).first()
+    return None if status is None else Status(status)
+
+
+async def looked_up(row: UsageRecord) -> Status | None:
+    return await asyncio.to_thread(in_the_table, row)
+
+
+async def test_a_row_is_there_when_open_returns_and_closed_when_close_returns(ledger: Ledger):
+    row = new_row(ledger)
+    await ledger.open(row)
+    assert await looked_up(row) == Status.RUNNING
+    await ledger.close(ended(row), [step_of(row)])
+    assert await looked_up(row) == Status.OK
+    assert await asyncio.to_thread(UsageStep.objects.filter(record=row).count) == 1
+    assert await asyncio.to_thread(lambda: UsageRollup.objects.get().requests) == 1
+
+
+async def test_opening_has_its_time(ledger: Ledger, database: Path):
+    row = new_row(ledger)
+    with locked(database), pytest.raises(UsageNotRecorded):
+        await ledger.open(row)
+
+
+async def test_a_row_whose_request_gave_up_is_closed_even_if_it_came_to_be(ledger: Ledger, database: Path):
+    row = new_row(ledger)
+    with locked(database):
+        with pytest.raises(UsageNotRecorded):
+            await ledger.open(row)
+        closing = asyncio.create_task(ledger.close(ended(row), []))
+        await asyncio.sleep(0)
+    await closing
+    assert await looked_up(row) in {Status.OK, None}
+
+
+async def test_a_row_that_could_not_be_closed_in_time_is_closed_later(ledger: Ledger, database: Path):
+    row = new_row(ledger)
+    await ledger.open(row)
+    with locked(database), pytest.raises(UsageNotRecorded):
+        await ledger.close(ended(row), [step_of(row)])
+    await asyncio.to_thread(ledger.stop)
+    assert await looked_up(row) == Status.OK
+    assert await asyncio.to_thread(UsageStep.objects.filter(record=row).count) == 1
+
+
+async def test_a_row_that_cannot_be_written_holds_up_no_other(ledger: Ledger):
+    good, bad = new_row(ledger), new_row(ledger)
+    await asyncio.gather(ledger.open(good), ledger.open(bad))
+    bad.http_status = -1
+    closings = asyncio.gather(
+        ledger.close(ended(bad), []), ledger.close(ended(good), [step_of(good)]), return_exceptions=True
+    )
+    failed, closed = await closings
+    assert isinstance(failed, UsageNotRecorded)
+    assert closed is None
+    assert (await looked_up(good), await looked_up(bad)) == (Status.OK, Status.RUNNING)
+    assert await asyncio.to_thread(lambda: UsageRollup.objects.get(agent_id=good.agent_id).requests) == 1
+
+
+async def test_a_request_that_left_while_its_row_waited_is_not_opened(ledger: Ledger, database: Path):
+    first, second = new_row(ledger), new_row(ledger)
+    with locked(database):
+        opening = [asyncio.create_task(ledger.open(row)) for row in (first, second)]
+        await asyncio.sleep(0)
+        opening[1].cancel()
+        await asyncio.wait(opening)
+    assert opening[1].cancelled()
+    await asyncio.to_thread(ledger.stop)
+    assert await looked_up(second) is None
+
+
+async def test_rows_are_written_by_one_thread_with_one_connection(ledger: Ledger):
+    rows = [new_row(ledger) for _ in range(50)]
+    await asyncio.gather(*map(ledger.open, rows))
+    assert sum(thread.name == "openfang-ledger" for thread in threading.enumerate()) == 1
+    await asyncio.gather(*(ledger.close(ended(row), []) for row in rows))
+    assert set(await asyncio.gather(*map(looked_up, rows))) == {Status.OK}
+
+
+def test_a_ledger_that_stops_gives_its_lease_back(ledger: Ledger):
+    assert Worker.objects.filter(pk=ledger.worker_id).exists()
+    ledger.stop()
+    assert not Worker.objects.filter(pk=ledger.worker_id).exists()
