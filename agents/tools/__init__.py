@@ -2,10 +2,41 @@
 
 from collections.abc import Iterable
 
-from agents.tools import agent_ask
+from agents.tools import (
+    agent_ask,
+    calculator,
+    current_time,
+    file_edit,
+    file_list,
+    file_read,
+    file_search,
+    file_write,
+    memory_recall,
+    memory_store,
+    shell,
+    web_fetch,
+    web_search,
+)
 from agents.tools.function import FunctionTool
 
-BUILT_IN = {module.tool.name: module.tool for module in (agent_ask,)}
+BUILT_IN: dict[str, FunctionTool] = {
+    module.tool.name: module.tool
+    for module in (
+        file_read,
+        file_list,
+        file_search,
+        file_write,
+        file_edit,
+        web_search,
+        web_fetch,
+        memory_store,
+        memory_recall,
+        agent_ask,
+        calculator,
+        current_time,
+        shell,
+    )
+}
 
 
 def built_in_tools(names: Iterable[str]) -> list[FunctionTool]:
