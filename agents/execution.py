@@ -18,7 +18,7 @@ from agents.models import Status, UsageRecord
 from agents.models.usage import time_ordered_uuid
 from agents.providers.attempts import ask
 from agents.requests import Caller, RunRequest, able_models, instructed, settled_parameters
-from agents.resumption import Beginning, Resumption, shown_again
+from agents.resumption import Beginning, Resumption
 from agents.snapshot import Snapshot
 from agents.tools import built_in_tools
 from agents.tools.context import RunContext
@@ -96,7 +96,8 @@ class Run:
             async with aclosing(events):
                 async for event in events:
                     recording.observe(event)
-                    self._remember(event)
+                    if not self.replayed:
+                        self._remember(event)
                     if type(event) is Delta or type(event) is CallsMade:
                         yield event
             error = None
@@ -123,22 +124,15 @@ class Run:
         return beginning
 
     async def _run(self, turns: list[PastTurn]) -> AsyncGenerator[Event, None]:
-        """Run the loop, from behind the turns that an earlier run of the same request has finished."""
+        """Run the loop, from where an earlier run of the same request has come to."""
         agent, request = self._agent, self._request
         if not self._models:
             raise ProviderRefused(f"The agent {agent.name!r} has no model, and this server has no default model.")
-        finished = [turn for turn in turns if turn.complete]
-        for event in shown_again(finished):
-            yield event
         messages = await self._messages()
-        for turn in finished:
-            messages += turn.messages()
         deadline = asyncio.get_running_loop().time() + agent.run_timeout
         model_request = ModelRequest(messages, deadline, parameters=settled_parameters(agent, request.parameters))
         asking = partial(ask, self._parts.provider, self._models)
-        toolbox = self._toolbox(deadline, turns)
-        calls_before = sum(len(turn.executed) for turn in finished)
-        async with aclosing(runner.run(agent, model_request, asking, toolbox, calls_before)) as events:
+        async with aclosing(runner.run(agent, model_request, asking, self._toolbox(deadline), turns)) as events:
             async for event in events:
                 yield event
 
@@ -150,7 +144,7 @@ class Run:
             past = await self._parts.ledger.perform(look_up)
         return instructed(self._agent, restored(messages, past))
 
-    def _toolbox(self, deadline: float, turns: list[PastTurn]) -> RunTools:
+    def _toolbox(self, deadline: float) -> RunTools:
         context = RunContext(
             agent=self._agent,
             scope=f"{self._caller.scope}/{self._request.end_user}",
@@ -160,15 +154,8 @@ class Run:
             ask_agent=self._ask_agent,
         )
         client = self._request.tools if self._agent.takes_tools else []
-        done = [turn for turn in turns if not turn.complete]
-        return RunTools(
-            self._request.id,
-            context,
-            own=self._tools,
-            client=client,
-            choice=self._request.parameters.tool_choice,
-            unfinished=done,
-        )
+        choice = self._request.parameters.tool_choice
+        return RunTools(self._request.id, context, own=self._tools, client=client, choice=choice)
 
     async def _ask_agent(self, name: str, question: str) -> str:
         """Have another agent answer a question, in a run of its own that is recorded under this one."""
@@ -189,7 +176,8 @@ class Run:
             tools=[],
             parameters=Parameters(),
             end_user=self._request.end_user,
-            body=f"{self._request.id}\n{question}".encode(),
+            # The same in a repetition of this request, so that what the other agent's tools have done is taken up, too.
+            body=f"{self._request.body_digest}\n{question}".encode(),
         )
         try:
             run = Run(self._parts, agent, request, self._caller, parent_id=self._request.id, depth=self._depth + 1)
@@ -206,7 +194,10 @@ class Run:
                 self._reasoned.append(event.reasoning)
         elif isinstance(event, CallsMade):
             self._said.clear()
-            self._past.turns.append(PastTurn(event.message, [call.id for call in event.executed]))
+            turn = PastTurn(event.message, [call.id for call in event.executed], dict(event.results))
+            self._past.turns.append(turn)
+            if turn.complete and any(past.executed for past in self._past.turns):
+                self._keep()
         elif isinstance(event, ToolCallEnded):
             self._past.turns[-1].results[event.call.id] = event.result
             self._keep()
@@ -218,8 +209,6 @@ class Run:
         """Commit the closing row, also when the request is being cancelled meanwhile."""
         if isinstance(error, RunAbandoned) and self._parts.stopping():
             error = ServerStopped("The server stopped before the answer was complete.")
-        if self._origin.body_digest:
-            self._parts.resumption.ends(self._origin)
         status = Status.OK if error is None else Status.FAILED
         if isinstance(error, RunAbandoned):
             status = Status.CANCELLED
@@ -261,8 +250,11 @@ async def _replay(turns: list[PastTurn], answer: PastAnswer) -> AsyncGenerator[E
     """Yield a finished run's answer once more."""
     if answer.reasoning:
         yield Delta(reasoning=answer.reasoning)
-    for event in shown_again(turns):
-        yield event
+    calls = 0
+    for turn in turns:
+        yield turn.delta(first_call=calls)
+        yield CallsMade(turn.message, turn.calls(), turn.results)
+        calls += len(turn.executed)
     if answer.text:
         yield Delta(text=answer.text)
     yield Finished(answer.finish_reason)

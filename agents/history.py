@@ -12,13 +12,13 @@ from uuid import UUID
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from agents.types import Message, ToolCall
+from agents.types import Delta, Message, ToolCall, ToolCallDelta
 
 OUR_CALL = re.compile(r"call_([0-9a-f]{32})_\d+$")
 
 
 class PastTurn(Struct):
-    """A turn of a run: what the model said and called, and the results of the calls that the server executed."""
+    """A turn of a run: what the model said and called, and the results of the calls that the server executes."""
 
     message: Message
     executed: list[str]
@@ -28,10 +28,39 @@ class PastTurn(Struct):
     def complete(self) -> bool:
         return all(call_id in self.results for call_id in self.executed)
 
-    def messages(self) -> list[Message]:
-        """Return the turn as the model reads it."""
-        answers = [Message("tool", text, tool_call_id=call_id) for call_id, text in self.results.items()]
+    @property
+    def calls_client(self) -> bool:
+        """Tell whether the turn calls tools of the client, whose results come with its next request."""
+        return len(self.executed) < len(self.message.tool_calls or ())
+
+    @property
+    def call_ids(self) -> list[str]:
+        return [call.id for call in self.message.tool_calls or ()]
+
+    def calls(self) -> list[ToolCall]:
+        """Return the calls that are the server's to execute."""
+        return [call for call in self.message.tool_calls or () if call.id in self.executed]
+
+    def messages(self, remark: str = "") -> list[Message]:
+        """Return the turn as the model reads it, perhaps with a remark on every result."""
+        answers = [
+            Message("tool", self.results[call_id] + remark, tool_call_id=call_id)
+            for call_id in self.executed
+            if call_id in self.results
+        ]
         return [self.message, *answers]
+
+    def delta(self, first_call: int) -> Delta:
+        """Return the turn as its deltas were, in one."""
+        pieces = tuple(
+            ToolCallDelta(number, call.id, call.function.name, call.function.arguments, call.id in self.executed)
+            for number, call in enumerate(self.message.tool_calls or (), first_call)
+        )
+        return Delta(text=self.text, tool_calls=pieces)
+
+    @property
+    def text(self) -> str:
+        return self.message.content if isinstance(self.message.content, str) else ""
 
 
 def runs_in(messages: Sequence[Message]) -> set[UUID]:
@@ -43,21 +72,25 @@ def runs_in(messages: Sequence[Message]) -> set[UUID]:
 def restored(messages: Sequence[Message], past: Mapping[UUID, list[PastTurn]]) -> list[Message]:
     """Return the conversation, with the turns of past runs in full and without calls or results that dangle."""
     result: list[Message] = []
-    answered_here: set[str] = set()
-    seen: set[UUID] = set()
+    known: set[str] = set()
+    answered: set[str] = set()
+    said: set[tuple[UUID, str]] = set()
     for message in messages:
-        if message.role == "tool" and message.tool_call_id in answered_here:
-            continue
-        run = next((run for call in message.tool_calls or () if (run := _run_of(call)) in past), None)
+        # A run that took up another's turns has the later calls, and remembers the earlier ones, too.
+        run = next((run for call in reversed(message.tool_calls or ()) if (run := _run_of(call)) in past), None)
         if run is None:
-            result.append(message)
-        elif run not in seen:
-            seen.add(run)
-            for turn in past[run]:
+            if message.role != "tool" or message.tool_call_id not in answered:
+                result.append(message)
+            continue
+        for turn in past[run]:
+            if known.isdisjoint(turn.call_ids):
                 result += turn.messages()
-                answered_here.update(turn.results)
-            if rest := _said_after(message, past[run]):
-                result.append(Message("assistant", rest))
+                known.update(turn.call_ids)
+                answered.update(turn.results)
+        rest = _said_after(message, past[run])
+        if rest and (run, rest) not in said:
+            said.add((run, rest))
+            result.append(Message("assistant", rest))
     return _without_dangling(result)
 
 
@@ -71,11 +104,14 @@ def _said_after(message: Message, turns: list[PastTurn]) -> str:
 
     Nothing where the last turn called tools of the client: their results come next.
     """
-    if len(turns[-1].executed) < len(turns[-1].message.tool_calls or ()):
+    if turns[-1].calls_client:
         return ""
     text = message.content if isinstance(message.content, str) else ""
-    said = "".join(turn.message.content for turn in turns if isinstance(turn.message.content, str))
-    return text.removeprefix(said)
+    # Compared without white space: clients trim texts, and join them as they like.
+    said = "".join("".join(turn.text for turn in turns).split())
+    if "".join(text.split()).startswith(said) and (found := re.match(rf"(?:\s*\S){{{len(said)}}}", text)):
+        text = text[found.end() :]
+    return text.strip()
 
 
 def _without_dangling(messages: list[Message]) -> list[Message]:
@@ -88,7 +124,7 @@ def _without_dangling(messages: list[Message]) -> list[Message]:
             open_calls.remove(message.tool_call_id)
         elif message.tool_calls:
             answers = _answers_after(messages, index)
-            calls = [call for call in message.tool_calls if call.id in answers]
+            calls = [call for call in {call.id: call for call in message.tool_calls}.values() if call.id in answers]
             if not calls and not message.content:
                 continue
             kept.append(replace(message, tool_calls=calls or None))

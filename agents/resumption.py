@@ -2,15 +2,16 @@
 
 import asyncio
 from functools import partial
+from typing import Any
+from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agents import transcripts
 from agents.errors import RequestConflict
 from agents.history import PastTurn
 from agents.models import Status
 from agents.transcripts import Origin, PastAnswer, PastRun
-from agents.types import CallsMade, Delta, Event, ToolCallDelta
 from agents.usage.ledger import Ledger
 
 
@@ -21,30 +22,40 @@ class Beginning(Struct):
     answer: PastAnswer | None = None
 
 
+class UnderWay(Struct, eq=False):
+    """A run of this process, the task that drives it, and the event that says that its row is closed."""
+
+    run_id: UUID
+    task: "asyncio.Task[Any] | None"
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Resumption:
     """Knows the runs of this process that are still cleaning up, and finds what earlier runs have left."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._ending: dict[tuple[str, str], asyncio.Event] = {}
-
-    def ends(self, origin: Origin) -> asyncio.Event:
-        """Tell repeats of this run's request to wait until the returned event is set."""
-        ended = self._ending[(origin.scope, origin.body_digest)] = asyncio.Event()
-        return ended
-
-    def ended(self, origin: Origin) -> None:
-        if ended := self._ending.pop((origin.scope, origin.body_digest), None):
-            ended.set()
+        self._under_way: dict[tuple[str, str], UnderWay] = {}
 
     async def beginning(self, origin: Origin) -> Beginning:
         """Return where a request's run begins. Raises RequestConflict for an Idempotency-Key that cannot be used."""
-        if ending := self._ending.get((origin.scope, origin.body_digest)):
-            await ending.wait()
+        earlier = self._under_way.get((origin.scope, origin.body_digest))
+        if earlier is not None and earlier.task is not None and earlier.task.cancelling():
+            await earlier.ended.wait()
         if origin.idempotency_key:
-            return await self._under_key(origin)
-        broken = await self._ledger.perform(partial(transcripts.broken_run, origin))
-        return Beginning(broken.turns if broken else [])
+            beginning = await self._under_key(origin)
+        else:
+            broken = await self._ledger.perform(partial(transcripts.broken_run, origin))
+            beginning = Beginning(broken.turns if broken else [])
+        self._under_way[(origin.scope, origin.body_digest)] = UnderWay(origin.run_id, asyncio.current_task())
+        return beginning
+
+    def ended(self, origin: Origin) -> None:
+        """Let repetitions of this run's request go on, which wait until it has cleaned up."""
+        under_way = self._under_way.get((origin.scope, origin.body_digest))
+        if under_way is not None and under_way.run_id == origin.run_id:
+            under_way.ended.set()
+            del self._under_way[(origin.scope, origin.body_digest)]
 
     async def _under_key(self, origin: Origin) -> Beginning:
         holder = await self._ledger.perform(partial(transcripts.claim, origin))
@@ -52,39 +63,17 @@ class Resumption:
             return Beginning([])
         found = await self._ledger.perform(partial(transcripts.run_under_key, holder, origin))
         status, run, same_body = found or (Status.LOST, PastRun(), True)
+        in_use = RequestConflict(
+            "The first request with this Idempotency-Key is still being answered.", code="idempotency_key_in_use"
+        )
         if not same_body:
             raise RequestConflict(
                 "This Idempotency-Key was used with another request body.", code="idempotency_key_reused"
             )
         if status == Status.RUNNING:
-            raise RequestConflict(
-                "The first request with this Idempotency-Key is still being answered.", code="idempotency_key_in_use"
-            )
+            raise in_use
         if status == Status.OK and run.answer is not None:
             return Beginning(run.turns, run.answer)
-        await self._ledger.perform(partial(transcripts.give_up_key, holder))
-        await self._ledger.perform(partial(transcripts.claim, origin))
+        if not await self._ledger.perform(partial(transcripts.take_over, holder, origin, run.turns)):
+            raise in_use
         return Beginning(run.turns)
-
-
-def shown_again(turns: list[PastTurn]) -> list[Event]:
-    """Return past turns as the events they were."""
-    events: list[Event] = []
-    number = 0
-    for turn in turns:
-        calls = turn.message.tool_calls or []
-        pieces = tuple(
-            ToolCallDelta(
-                number + place,
-                call.id,
-                call.function.name,
-                call.function.arguments,
-                server=call.id in turn.executed,
-            )
-            for place, call in enumerate(calls)
-        )
-        text = turn.message.content if isinstance(turn.message.content, str) else ""
-        number += len(calls)
-        events.append(Delta(text=text, tool_calls=pieces))
-        events.append(CallsMade(turn.message, [call for call in calls if call.id in turn.executed]))
-    return events

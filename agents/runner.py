@@ -1,12 +1,12 @@
 """The loop: ask the model, run the tools it asks for, hand back the results, until it has answered."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from itertools import count
 
 from msgspec.structs import replace
 
 from agents.errors import ContextLengthExceeded, ToolLoop
+from agents.history import PastTurn
 from agents.shedding import shed_oldest_results
 from agents.turn import Turn
 from agents.types import (
@@ -22,6 +22,7 @@ from agents.types import (
     ModelRequest,
     Toolbox,
     ToolCall,
+    ToolCallEnded,
 )
 
 Answer = AsyncGenerator[LLMCallStarted | Delta | LLMCallEnded, None]
@@ -33,60 +34,90 @@ async def run(
     request: ModelRequest,
     ask: Callable[[ModelRequest], Answer],
     toolbox: Toolbox,
-    calls_before: int = 0,
+    begun: Sequence[PastTurn] = (),
 ) -> AsyncGenerator[Event, None]:
     """Yield the answer as it comes, every step on the way, and `Finished` last.
 
     A turn that calls tools of the client ends the run with those calls; the server's calls of that turn are executed
     before. Out of LLM or tool calls, the model is asked for what it has, and the answer finishes with `length`.
-    `calls_before` counts the calls that an earlier run of the same request has made.
+    `begun` is how far an earlier run of the same request came: what it executed is not executed again.
     """
-    messages, calls, repeats = list(request.messages), calls_before, Repeats()
-    for number in count(1):
+    async with aclosing(_taken_up(begun, toolbox, agent.max_tool_calls, request.deadline)) as events:
+        async for event in events:
+            yield event
+    if begun and begun[-1].calls_client:
+        yield Finished(FinishReason.TOOL_CALLS)
+        return
+    messages = request.messages + [message for past in begun for message in past.messages()]
+    calls, number, repeats = sum(len(past.executed) for past in begun), 1, Repeats()
+    while True:
         last = number >= agent.max_llm_calls or calls >= agent.max_tool_calls
         turn = Turn(toolbox, first_call=calls)
         try:
             async with aclosing(ask(_next_request(request, messages, toolbox, number, last))) as answer:
-                async for event in answer:
-                    if (seen := turn.read(event)) is not None:
-                        yield seen
+                async for piece in answer:
+                    yield turn.read(piece)
         except ContextLengthExceeded:
-            if turn.answered or last or not shed_oldest_results(messages):
+            if turn.answered or not shed_oldest_results(messages):
                 raise
             continue
-        executed = turn.server_calls()
-        if not turn.client_calls() and (not executed or last):
-            out_of_calls = last and (executed or number > 1)
-            yield Finished(FinishReason.LENGTH if out_of_calls else turn.finish_reason)
+        acted = PastTurn(turn.message(), [call.id for call in turn.server_calls()])
+        if not acted.calls_client and (not acted.executed or last):
+            yield Finished(FinishReason.LENGTH if last and (calls or number > 1) else turn.finish_reason)
             return
-        calls += len(executed)
-        warning = repeats.warning(executed)
-        message = turn.message()
-        yield CallsMade(message, executed)
-        results: dict[str, str] = {}
-        async with aclosing(toolbox.call_all(executed, request.deadline)) as ended:
-            async for tool_ended in ended:
-                results[tool_ended.call.id] = tool_ended.result
-                yield tool_ended
-        if turn.client_calls():
-            yield Finished(FinishReason.TOOL_CALLS)
+        warning = repeats.warning(acted.calls())
+        async with aclosing(_act(acted, toolbox, agent.max_tool_calls - calls, request.deadline)) as events:
+            async for event in events:
+                yield event
+        if acted.calls_client:
+            yield Finished(turn.finish_reason)
             return
-        answers = [Message("tool", results[call.id] + warning, tool_call_id=call.id) for call in executed]
-        messages += [message, *answers]
+        calls, number = calls + len(acted.executed), number + 1
+        messages += acted.messages(warning)
 
 
 REPEATED = "\n\n[You have made this same call several times in a row. Do something else, or answer with what you have.]"
 OUT_OF_CALLS = "You have no tool calls left. Answer now with what you have, and say what is missing."
+NOT_EXECUTED = "Error: this call was not executed, because you have no tool calls left."
+
+
+async def _taken_up(
+    begun: Sequence[PastTurn], toolbox: Toolbox, most_calls: int, deadline: float
+) -> AsyncGenerator[Event, None]:
+    """Show the turns of an earlier run as they were shown there, and execute what it has not."""
+    calls = 0
+    for past in begun:
+        yield past.delta(first_call=calls)
+        async with aclosing(_act(past, toolbox, most_calls - calls, deadline)) as events:
+            async for event in events:
+                yield event
+        calls += len(past.executed)
+
+
+async def _act(turn: PastTurn, toolbox: Toolbox, room: int, deadline: float) -> AsyncGenerator[Event, None]:
+    """Execute the turn's calls that have no result yet and enter their results, if there is room for so many."""
+    yield CallsMade(turn.message, turn.calls(), turn.results)
+    calls = [(place, call) for place, call in enumerate(turn.calls()) if call.id not in turn.results]
+    async with aclosing(toolbox.call_all([call for place, call in calls if place < room], deadline)) as executed:
+        async for ended in executed:
+            turn.results[ended.call.id] = ended.result
+            yield ended
+    for place, call in calls:
+        if place >= room:
+            turn.results[call.id] = NOT_EXECUTED
+            yield ToolCallEnded(call, NOT_EXECUTED, True, 0)
 
 
 def _next_request(
     request: ModelRequest, messages: list[Message], toolbox: Toolbox, number: int, last: bool
 ) -> ModelRequest:
     """Return what the model is asked next. The client's tool_choice governs the first call only."""
-    if last and number > 1:
+    if last and len(messages) > len(request.messages):
         messages = [*messages, Message("user", OUT_OF_CALLS)]
     tools = toolbox.specs(first=number == 1, last=last)
     choice = request.parameters.tool_choice if number == 1 and tools else None
+    # With `none` the client's tools are not among them; the agent may use its own.
+    choice = None if choice == "none" else choice
     parallel = request.parameters.parallel_tool_calls if tools else None
     parameters = replace(request.parameters, tool_choice=choice, parallel_tool_calls=parallel)
     return replace(request, messages=messages, tools=tools, parameters=parameters)

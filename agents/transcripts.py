@@ -55,6 +55,7 @@ def save(origin: Origin, run: PastRun) -> None:
     """Keep what is known of a run; does nothing where the server is set to keep nothing."""
     if not settings.OPENFANG_TRANSCRIPT_HOURS:
         return
+    delete_expired()
     now = timezone.now()
     values = {
         "agent_id": origin.agent_id,
@@ -112,9 +113,13 @@ def run_under_key(run_id: UUID, origin: Origin) -> tuple[Status, PastRun, bool] 
     return Status(status or Status.RUNNING), run, same
 
 
-def give_up_key(run_id: UUID) -> None:
-    """Free the Idempotency-Key of a run that broke, for the request that takes its place."""
-    Transcript.objects.filter(id=run_id).update(idempotency_key="")
+def take_over(holder: UUID, origin: Origin, turns: list[PastTurn]) -> bool:
+    """Pass the Idempotency-Key of a run that broke, and its turns, on to a run; false if another was faster."""
+    with transaction.atomic():
+        if not Transcript.objects.filter(id=holder, idempotency_key=origin.idempotency_key).update(idempotency_key=""):
+            return False
+        save(origin, PastRun(turns))
+    return True
 
 
 def delete_expired() -> None:

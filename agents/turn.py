@@ -19,8 +19,8 @@ from agents.types import (
 class _Call(Struct):
     """A tool call that is being written. Until its name is known, nobody can be told whose it is."""
 
-    index: int
-    id: str
+    index: int = 0
+    id: str = ""
     name: str = ""
     pieces: list[str] = field(default_factory=list)
     server: bool = False
@@ -37,16 +37,17 @@ class Turn:
 
     def __init__(self, toolbox: Toolbox, *, first_call: int) -> None:
         self._toolbox = toolbox
-        self._first_call = first_call
+        self._next_call = first_call
         self._text: list[str] = []
         self._calls: dict[int, _Call] = {}
+        self._named: list[_Call] = []
+        self._said_reason = FinishReason.STOP
         self.answered = False
-        self.finish_reason = FinishReason.STOP
 
-    def read(self, event: LLMCallStarted | Delta | LLMCallEnded) -> LLMCallStarted | Delta | LLMCallEnded | None:
+    def read(self, event: LLMCallStarted | Delta | LLMCallEnded) -> LLMCallStarted | Delta | LLMCallEnded:
         """Take an event in and return it as the rest of the run sees it."""
         if isinstance(event, LLMCallEnded):
-            self.finish_reason = event.finish_reason or self.finish_reason
+            self._said_reason = event.finish_reason or self._said_reason
         elif isinstance(event, Delta):
             self.answered = True
             self._text.append(event.text)
@@ -58,8 +59,7 @@ class Turn:
     def _piece(self, piece: ToolCallDelta) -> ToolCallDelta | None:
         call = self._calls.get(piece.index)
         if call is None:
-            number = self._first_call + len(self._calls)
-            call = self._calls[piece.index] = _Call(number, self._toolbox.call_id(number))
+            call = self._calls[piece.index] = _Call()
         call.pieces.append(piece.arguments)
         if piece.extra_content is not UNSET:
             call.extra_content = piece.extra_content
@@ -67,16 +67,24 @@ class Turn:
             return ToolCallDelta(call.index, arguments=piece.arguments, server=call.server)
         if piece.name is None:
             return None
+        call.index, call.id = self._next_call, self._toolbox.call_id(self._next_call)
         call.name, call.server = piece.name, self._toolbox.is_server(piece.name)
+        self._next_call += 1
+        self._named.append(call)
         return ToolCallDelta(call.index, call.id, call.name, "".join(call.pieces), call.server)
 
     def server_calls(self) -> list[ToolCall]:
-        return [call.whole() for call in self._calls.values() if call.server]
+        return [call.whole() for call in self._named if call.server]
 
-    def client_calls(self) -> list[ToolCall]:
-        return [call.whole() for call in self._calls.values() if call.name and not call.server]
+    @property
+    def finish_reason(self) -> FinishReason:
+        """Why the turn ended, if it ends the run; providers say `stop` beside calls, and `tool_calls` beside none."""
+        if self._said_reason in (FinishReason.LENGTH, FinishReason.CONTENT_FILTER):
+            return self._said_reason
+        calls_client = any(not call.server for call in self._named)
+        return FinishReason.TOOL_CALLS if calls_client else FinishReason.STOP
 
     def message(self) -> Message:
         """Return the turn as the model will read it again."""
-        calls = [call.whole() for call in self._calls.values() if call.name]
+        calls = [call.whole() for call in self._named]
         return Message("assistant", "".join(self._text) or None, tool_calls=calls or None)

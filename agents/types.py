@@ -243,10 +243,11 @@ class LLMCallEnded(Struct):
 
 
 class CallsMade(Struct):
-    """The model's turn ended with tool calls; the server's own, in `executed`, are being run."""
+    """The model's turn ended with tool calls; the server's own, in `executed`, are run unless `results` has theirs."""
 
     message: Message
     executed: list[ToolCall]
+    results: dict[str, str] = field(default_factory=dict)
 
 
 class ToolCallEnded(Struct):

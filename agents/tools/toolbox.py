@@ -1,14 +1,13 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from agents.errors import ToolFailed
-from agents.history import PastTurn
 from agents.tools.context import RunContext
 from agents.types import ToolCall, ToolCallEnded, ToolSpec
 
@@ -32,7 +31,6 @@ class RunTools:
     """The tools of one run: the agent's, which are executed here, and the client's, which only the client can.
 
     A client's tool keeps its name; a tool of the agent with the same name is called `openfang_<name>` in this run.
-    What an earlier run of the same request had called in turns that it did not finish is not called again.
     """
 
     def __init__(
@@ -43,16 +41,14 @@ class RunTools:
         own: Sequence[Tool] = (),
         client: Sequence[ToolSpec] = (),
         choice: object = None,
-        unfinished: Iterable[PastTurn] = (),
     ) -> None:
         self._run_id = run_id
         self._context = context
         self._choice = choice
         self._client = [] if choice == "none" else client
         taken = {spec.function.name for spec in client}
-        self._tools = {f"openfang_{tool.name}" if tool.name in taken else tool.name: tool for tool in own}
-        self._client_names = taken
-        self._done = _results(unfinished)
+        self._tools = {_free_name(tool.name, taken): tool for tool in own}
+        self._client_names = {spec.function.name for spec in self._client}
 
     def specs(self, *, first: bool, last: bool) -> list[ToolSpec]:
         # A choice that demands one of the client's tools is met only if the model can take no other.
@@ -78,8 +74,6 @@ class RunTools:
 
     async def _call(self, call: ToolCall, deadline: float) -> ToolCallEnded:
         began = time.monotonic()
-        if done := self._done.get(_wish(call)):
-            return ToolCallEnded(call, done.pop(), False, 0)
         result, is_error = await self._answer(call, deadline)
         return ToolCallEnded(call, result, is_error, round((time.monotonic() - began) * 1000))
 
@@ -87,7 +81,7 @@ class RunTools:
         """Return what the model gets to read, and whether it is an error. Only the run's end stops a tool otherwise."""
         tool = self._tools.get(call.function.name)
         if tool is None:
-            known = ", ".join(self._tools) or "none"
+            known = ", ".join([*self._tools, *sorted(self._client_names)]) or "none"
             return f"Error: there is no tool {call.function.name[:64]!r}. Your tools: {known}.", True
         seconds = min(tool.timeout, deadline - asyncio.get_running_loop().time())
         try:
@@ -102,17 +96,10 @@ class RunTools:
             return f"Error: {tool.name} failed inside the server. The administrator can read why in its log.", True
 
 
-def _wish(call: ToolCall) -> tuple[str, str]:
-    return call.function.name, call.function.arguments
-
-
-def _results(turns: Iterable[PastTurn]) -> dict[tuple[str, str], list[str]]:
-    results: dict[tuple[str, str], list[str]] = {}
-    for turn in turns:
-        for call in turn.message.tool_calls or ():
-            if call.id in turn.results:
-                results.setdefault(_wish(call), []).append(turn.results[call.id])
-    return results
+def _free_name(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name = f"openfang_{name}"
+    return name
 
 
 def _named(spec: ToolSpec, name: str) -> ToolSpec:

@@ -8,11 +8,18 @@ hasty       its runs may take two seconds
 orphan      its provider cannot be reached
 disabled    is disabled
 handy       has tools of its own: agent_ask, calculator, current_time; may make four LLM and five tool calls
+steward     asks other agents; its model is steward-model; ten LLM and fifty tool calls
+expert      without tools; its model is expert-model
+critic      without tools; its model is critic-model
+hurried     asks other agents, in runs of two seconds
+showing, thinking, hiding   ask other agents; their tool activity is tool_calls, reasoning, hidden
+bare        has a tool, and a model that is known to take none
 
 alice       may use every agent
 bob         may use listener only
 carol       has a key that expired
 dave        has a key that was revoked
+erin        may use handy and critic only
 """
 
 import argparse
@@ -64,14 +71,29 @@ def make_agents(base_url: str) -> None:
         max_llm_calls=4,
         max_tool_calls=5,
     )
+    make_askers(provider, first)
+
+
+def make_askers(provider: Provider, model: LanguageModel) -> None:
+    """Make agents that ask others, and those they ask; own models give them scripts of their own."""
+    for name, tools in (("steward", ["agent_ask"]), ("expert", []), ("critic", [])):
+        own = LanguageModel.objects.create(provider=provider, name=f"{name}-model")
+        Agent.objects.create(name=name, model=own, tools=tools)
+    Agent.objects.create(name="hurried", model=model, tools=["agent_ask"], run_timeout=2)
+    for name, activity in (("showing", "tool_calls"), ("thinking", "reasoning"), ("hiding", "hidden")):
+        Agent.objects.create(name=name, model=model, tools=["agent_ask"], tool_activity=activity)
+    bare = LanguageModel.objects.create(provider=provider, name="bare-model", tools=False)
+    Agent.objects.create(name="bare", model=bare, tools=["agent_ask"])
 
 
 def make_keys() -> dict[str, str]:
     keys = {}
-    for name in ("alice", "bob", "carol", "dave"):
+    for name in ("alice", "bob", "carol", "dave", "erin"):
         key, keys[name] = ApiKey.objects.issue(name)
         if name == "bob":
             key.agents.add(Agent.objects.get(name="listener"))
+        if name == "erin":
+            key.agents.set(Agent.objects.filter(name__in=["handy", "critic"]))
         if name == "carol":
             ApiKey.objects.filter(pk=key.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
         if name == "dave":
