@@ -40,7 +40,7 @@ class Answer:
 
 
 def send(
-    live: Live, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, key: str = ""
+    live: Live, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None, key: str = ""
 ) -> Answer:
     """Send a request and read its answer to the end. A body that is not bytes is sent as JSON."""
     address = urlsplit(live.url)

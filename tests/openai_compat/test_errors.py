@@ -1,17 +1,17 @@
 """Every refusal is an error that OpenAI's clients know, with the status and the class they expect, streamed or not."""
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 import openai
 import pytest
 
 from tests.live import Live
 from tests.openai_compat import strict
-from tests.openai_compat.examples import HELLO
+from tests.openai_compat.examples import HELLO, PIXEL
 from tests.upstream import Step, Upstream, fails, hangs
 
-ASKED = {"model": "openfang:coder", "messages": HELLO}
+ASKED: dict[str, Any] = {"model": "openfang:coder", "messages": HELLO}
 NO_RETRY = {"x-should-retry": "false"}
 
 
@@ -19,106 +19,115 @@ def asked(**fields: Any) -> dict[str, Any]:
     return {**ASKED, **fields}
 
 
+class Refusal(NamedTuple):
+    """A request, what the provider does, the exception it ends with, and what its body says."""
+
+    request: dict[str, Any]
+    step: Step | None
+    kind: type[openai.APIStatusError]
+    status: int
+    error: dict[str, Any]
+
+
+REFUSALS = {
+    "a parameter": Refusal(
+        asked(n=2),
+        None,
+        openai.BadRequestError,
+        400,
+        {"type": "invalid_request_error", "param": "n", "code": "invalid_value"},
+    ),
+    "a role": Refusal(
+        asked(messages=[{"role": "judge", "content": "Hello!"}]),
+        None,
+        openai.BadRequestError,
+        400,
+        {"type": "invalid_request_error", "param": "messages[0].role", "code": "invalid_value"},
+    ),
+    "an image's URL": Refusal(
+        asked(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.b"}}]}]),
+        None,
+        openai.BadRequestError,
+        400,
+        {"type": "invalid_request_error", "param": "messages[0].content[0].image_url", "code": "unsupported_image"},
+    ),
+    "a blind model": Refusal(
+        {
+            "model": "openfang:blind",
+            "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PIXEL}}]}],
+        },
+        None,
+        openai.BadRequestError,
+        400,
+        {
+            "message": "The model of the agent 'blind' cannot see images.",
+            "type": "invalid_request_error",
+            "param": "messages[0].content[0].image_url",
+            "code": "unsupported_image",
+        },
+    ),
+    "a model": Refusal(
+        asked(model="openfang:nobody"),
+        None,
+        openai.NotFoundError,
+        404,
+        {
+            "message": "No agent found for model 'openfang:nobody'",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "model_not_found",
+        },
+    ),
+    "a long conversation": Refusal(
+        ASKED,
+        fails(400, {"error": {"message": "This model's maximum context length is 8192 tokens.", "code": 400}}),
+        openai.BadRequestError,
+        400,
+        {
+            "message": "This model's maximum context length is 8192 tokens.",
+            "type": "invalid_request_error",
+            "param": "messages",
+            "code": "context_length_exceeded",
+        },
+    ),
+    "the provider's limit": Refusal(
+        ASKED,
+        fails(429, headers={"retry-after": "30"}),
+        openai.RateLimitError,
+        429,
+        {"type": "rate_limit_error", "param": None, "code": "provider_rate_limited"},
+    ),
+    "the provider's key": Refusal(
+        ASKED,
+        fails(401),
+        openai.InternalServerError,
+        502,
+        {"type": "api_error", "param": None, "code": "provider_refused"},
+    ),
+    "the provider": Refusal(
+        ASKED,
+        fails(500, headers=NO_RETRY),
+        openai.InternalServerError,
+        502,
+        {"type": "api_error", "param": None, "code": "provider_unavailable"},
+    ),
+}
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize(
-    ("request_body", "step", "expected", "status", "error"),
-    [
-        pytest.param(
-            asked(n=2),
-            None,
-            openai.BadRequestError,
-            400,
-            {"type": "invalid_request_error", "param": "n", "code": "invalid_value"},
-            id="n",
-        ),
-        pytest.param(
-            asked(messages=[{"role": "judge", "content": "Hello!"}]),
-            None,
-            openai.BadRequestError,
-            400,
-            {"type": "invalid_request_error", "param": "messages[0].role", "code": "invalid_value"},
-            id="role",
-        ),
-        pytest.param(
-            asked(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.b"}}]}]),
-            None,
-            openai.BadRequestError,
-            400,
-            {"type": "invalid_request_error", "param": "messages[0].content[0].image_url", "code": "unsupported_image"},
-            id="image URL",
-        ),
-        pytest.param(
-            asked(model="openfang:nobody"),
-            None,
-            openai.NotFoundError,
-            404,
-            {
-                "message": "No agent found for model 'openfang:nobody'",
-                "type": "invalid_request_error",
-                "param": None,
-                "code": "model_not_found",
-            },
-            id="model",
-        ),
-        pytest.param(
-            ASKED,
-            fails(400, {"error": {"message": "This model's maximum context length is 8192 tokens.", "code": 400}}),
-            openai.BadRequestError,
-            400,
-            {
-                "message": "This model's maximum context length is 8192 tokens.",
-                "type": "invalid_request_error",
-                "param": "messages",
-                "code": "context_length_exceeded",
-            },
-            id="context length",
-        ),
-        pytest.param(
-            ASKED,
-            fails(429, headers={"retry-after": "30"}),
-            openai.RateLimitError,
-            429,
-            {"type": "rate_limit_error", "param": None, "code": "provider_rate_limited"},
-            id="provider's limit",
-        ),
-        pytest.param(
-            ASKED,
-            fails(401),
-            openai.InternalServerError,
-            502,
-            {"type": "api_error", "param": None, "code": "provider_refused"},
-            id="provider's key",
-        ),
-        pytest.param(
-            ASKED,
-            fails(500, headers=NO_RETRY),
-            openai.InternalServerError,
-            502,
-            {"type": "api_error", "param": None, "code": "provider_unavailable"},
-            id="provider fails",
-        ),
-    ],
-)
-def test_a_refusal_keeps_its_status(
-    client: openai.OpenAI,
-    upstream: Upstream,
-    stream: bool,
-    request_body: dict[str, Any],
-    step: Step | None,
-    expected: type[openai.APIStatusError],
-    status: int,
-    error: dict[str, Any],
-):
-    upstream.turns(*[step] if step else [])
-    with pytest.raises(expected) as caught:
-        client.chat.completions.create(**request_body, stream=stream)
-    assert caught.value.status_code == status
-    assert caught.value.response.headers["content-type"] == "application/json"
-    said = strict.error(caught.value.response.content).to_dict()
-    assert {name: said[name] for name in error} == error
-    assert (caught.value.code, caught.value.param) == (said["code"], said["param"])
-    assert caught.value.request_id == caught.value.response.headers["x-request-id"] != ""
-    assert caught.value.response.headers["openai-processing-ms"].isdecimal()
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS.keys())
+def test_a_refusal_keeps_its_status(client: openai.OpenAI, upstream: Upstream, stream: bool, refusal: Refusal):
+    upstream.turns(*[refusal.step] if refusal.step else [])
+    with pytest.raises(refusal.kind) as caught:
+        client.chat.completions.create(**refusal.request, stream=stream)
+    error, headers = caught.value, caught.value.response.headers
+    assert error.status_code == refusal.status
+    assert headers["content-type"] == "application/json"
+    said = strict.error(error.response.content).to_dict()
+    assert {name: said[name] for name in refusal.error} == refusal.error
+    assert (error.code, error.param) == (said["code"], said["param"])
+    assert error.request_id == headers["x-request-id"] != ""
+    assert headers["openai-processing-ms"].isdecimal()
 
 
 def test_the_providers_patience_is_passed_on(client: openai.OpenAI, upstream: Upstream):

@@ -1,6 +1,7 @@
 """A stream that fails after it has begun says so in a frame of its own, and ends as streams end."""
 
 import json
+from typing import NamedTuple
 
 import openai
 import pytest
@@ -14,30 +15,36 @@ from tests.upstream import Mark, Step, Upstream, chunk, cuts, error_frame, junk,
 BROKE_OFF = "Scripted broke off in mid-answer."
 
 
+class Failure(NamedTuple):
+    """What the provider does, and what the client is told."""
+
+    step: Step
+    message: str
+    code: str
+
+
 # Each holds until its first chunk has come through to the client.
-FAILURES = [
-    pytest.param(says(["One two", Mark.HOLD, Mark.CUT]), BROKE_OFF, "provider_unavailable", id="cut"),
-    pytest.param(says(["One two", Mark.HOLD, Mark.RESET]), BROKE_OFF, "provider_unavailable", id="reset"),
-    pytest.param(
+FAILURES = {
+    "cut": Failure(says(["One two", Mark.HOLD, Mark.CUT]), BROKE_OFF, "provider_unavailable"),
+    "reset": Failure(says(["One two", Mark.HOLD, Mark.RESET]), BROKE_OFF, "provider_unavailable"),
+    "error frame": Failure(
         junk([chunk({"content": "One two"}), Mark.HOLD, error_frame("Out of memory.")]),
         "The provider broke off: Out of memory.",
         "provider_unavailable",
-        id="error frame",
     ),
-    pytest.param(
+    "junk": Failure(
         junk([chunk({"content": "One two"}), Mark.HOLD, b"data: {not json\n\n"]),
         "The provider sent a chunk that is not valid.",
         "bad_model_answer",
-        id="junk",
     ),
-]
+}
 
 
-@pytest.mark.parametrize(("step", "message", "code"), FAILURES)
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
 def test_a_late_failure_is_an_error_frame_and_the_end(
-    live: Live, client: openai.OpenAI, upstream: Upstream, step: Step, message: str, code: str
+    live: Live, client: openai.OpenAI, upstream: Upstream, failure: Failure
 ):
-    upstream.turns(step)
+    upstream.turns(failure.step)
     create = client.chat.completions.with_streaming_response.create
     events = []
     with create(model="openfang:coder", messages=HELLO, stream=True) as response:
@@ -46,18 +53,23 @@ def test_a_late_failure_is_an_error_frame_and_the_end(
             events.append(line.removeprefix("data: "))
             if "One two" in line:
                 upstream.release()
-    role, text, failure = map(json.loads, events[:-1])
+    role, text, error = map(json.loads, events[:-1])
     assert strict.chunk(role).choices[0].delta.role == "assistant"
     assert strict.chunk(text).choices[0].delta.content == "One two"
-    assert strict.error(failure).to_dict() == {"message": message, "type": "api_error", "param": None, "code": code}
+    assert strict.error(error).to_dict() == {
+        "message": failure.message,
+        "type": "api_error",
+        "param": None,
+        "code": failure.code,
+    }
     assert events[-1] == "[DONE]"
     row = row_of(live, text["id"])
-    assert (row["status"], row["http_status"], row["error_code"]) == ("failed", 200, code)
+    assert (row["status"], row["http_status"], row["error_code"]) == ("failed", 200, failure.code)
 
 
-@pytest.mark.parametrize(("step", "message", "code"), FAILURES)
-def test_the_openai_package_raises_it(client: openai.OpenAI, upstream: Upstream, step: Step, message: str, code: str):
-    upstream.turns(step)
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
+def test_the_openai_package_raises_it(client: openai.OpenAI, upstream: Upstream, failure: Failure):
+    upstream.turns(failure.step)
     said = ""
     with (
         client.chat.completions.create(model="openfang:coder", messages=HELLO, stream=True) as stream,
@@ -68,7 +80,7 @@ def test_the_openai_package_raises_it(client: openai.OpenAI, upstream: Upstream,
             if said:
                 upstream.release()
     assert said == "One two"
-    assert (caught.value.message, caught.value.code) == (message, code)
+    assert (caught.value.message, caught.value.code) == (failure.message, failure.code)
 
 
 def test_the_time_limit_ends_a_stream_that_has_begun(live: Live, upstream: Upstream):

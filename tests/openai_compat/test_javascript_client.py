@@ -30,9 +30,7 @@ def node(live: Live, script: str, key: str = "dummy", **given: Any) -> Any:
     """Run a script and return what it reports."""
     assert not MISSING, MISSING
     argument = json.dumps({"baseURL": live.base_url, "key": key, "messages": HELLO, **given})
-    done = subprocess.run(
-        ["node", CLIENTS / script, argument], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run(["node", CLIENTS / script, argument], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -1,4 +1,4 @@
-"""Without keys the server is open to programs on its own machine, and to nobody who comes by way of a browser or proxy."""
+"""Without keys the server is open to programs on its machine, but not to pages and proxies that reach it from there."""
 
 import pytest
 
@@ -67,7 +67,7 @@ def test_whoever_may_come_from_elsewhere_needs_a_key(live: Live, headers: dict[s
 def test_a_page_from_elsewhere_cannot_chat_with_an_agent(live: Live):
     body = b'{"model": "openfang:coder", "messages": [{"role": "user", "content": "Hello!"}]}'
     headers = {"origin": "https://example.com", "content-type": "text/plain"}
-    assert raw.send(live, "POST", "/v1/chat/completions", body, headers).status == 401
+    assert raw.send(live, "POST", "/v1/chat/completions", body, headers=headers).status == 401
 
 
 def test_keys_open_the_server_to_the_world(guarded: Live):

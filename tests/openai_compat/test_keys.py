@@ -81,7 +81,7 @@ def test_without_a_valid_key_there_is_nothing(
     guarded: Live, method: str, path: str, authorization: str | None, message: str
 ):
     headers = {"authorization": authorization.format(**guarded.keys)} if authorization else {}
-    answer = raw.send(guarded, method, path, {"model": "openfang:coder", "messages": []}, headers)
+    answer = raw.send(guarded, method, path, {"model": "openfang:coder", "messages": []}, headers=headers)
     assert answer.status == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     assert strict.error(answer.json()).to_dict() == {

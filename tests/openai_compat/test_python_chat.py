@@ -1,6 +1,7 @@
 """The official `openai` package for Python has a conversation with an agent."""
 
 import asyncio
+from typing import Any
 
 import openai
 from openai.types.chat import ChatCompletionMessageFunctionToolCall
@@ -9,6 +10,7 @@ from tests.live import Live
 from tests.openai_compat import strict
 from tests.openai_compat.examples import HELLO, PIXEL, WEATHER, City
 from tests.upstream import Upstream, call, calls_many, hangs, says
+
 
 def test_an_agent_answers(client: openai.OpenAI, upstream: Upstream):
     upstream.says("Hello! How can I help?")
@@ -51,7 +53,7 @@ def test_an_agent_that_honours_parameters_passes_them_on(client: openai.OpenAI, 
 
 
 def test_an_image_reaches_the_provider_unchanged(client: openai.OpenAI, upstream: Upstream):
-    parts = [
+    parts: list[Any] = [
         {"type": "text", "text": "What is in this image?"},
         {"type": "image_url", "image_url": {"url": PIXEL, "detail": "low"}},
     ]
@@ -77,7 +79,7 @@ def test_the_clients_tools_are_called_by_the_client(client: openai.OpenAI, upstr
         calls_many(call("get_weather", city="Oslo"), call("get_weather", city="Rome"), text="Let me see."),
         says("Sunny and rainy."),
     )
-    conversation: list = [{"role": "user", "content": "What is the weather in Oslo and in Rome?"}]
+    conversation: list[Any] = [{"role": "user", "content": "What is the weather in Oslo and in Rome?"}]
     first = client.chat.completions.create(
         model="openfang:coder", messages=conversation, tools=[WEATHER], tool_choice="auto"
     )
@@ -100,9 +102,7 @@ def test_the_clients_tools_are_called_by_the_client(client: openai.OpenAI, upstr
     assert results == answers
 
 
-async def test_the_async_client_has_several_conversations_at_once(
-    async_client: openai.AsyncOpenAI, upstream: Upstream
-):
+async def test_the_async_client_has_several_conversations_at_once(async_client: openai.AsyncOpenAI, upstream: Upstream):
     upstream.default = hangs(says("Hello!"))
     asking = [
         asyncio.create_task(async_client.chat.completions.create(model="openfang:coder", messages=HELLO))

@@ -1,5 +1,7 @@
 """The official `openai` package for Python reads a streamed answer."""
 
+from typing import Any
+
 import openai
 import pytest
 
@@ -30,7 +32,7 @@ def test_a_piece_is_passed_on_before_the_next_one_is_there(client: openai.OpenAI
 
 
 @pytest.mark.parametrize("options", [{}, {"stream_options": {"include_usage": False}}, {"stream_options": None}])
-def test_usage_is_not_sent_to_those_who_did_not_ask(client: openai.OpenAI, upstream: Upstream, options: dict):
+def test_usage_is_not_sent_to_those_who_did_not_ask(client: openai.OpenAI, upstream: Upstream, options: dict[str, Any]):
     upstream.says("Hello!")
     stream = client.chat.completions.create(model="openfang:coder", messages=HELLO, stream=True, **options)
     chunks = [strict.chunk(chunk) for chunk in stream]
@@ -93,7 +95,7 @@ def test_the_stream_helper_parses_the_structure_it_asked_for(client: openai.Open
 
 def test_the_stream_helper_folds_the_calls_of_the_clients_tools(client: openai.OpenAI, upstream: Upstream):
     upstream.turns(calls_many(call("get_weather", city="Oslo"), call("get_weather", city="Rome")), says("Sunny."))
-    conversation: list = [{"role": "user", "content": "What is the weather in Oslo and in Rome?"}]
+    conversation: list[Any] = [{"role": "user", "content": "What is the weather in Oslo and in Rome?"}]
     with client.chat.completions.stream(model="openfang:coder", messages=conversation, tools=[WEATHER]) as stream:
         choice = stream.get_final_completion().choices[0]
     assert choice.finish_reason == "tool_calls"

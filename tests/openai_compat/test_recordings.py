@@ -1,4 +1,4 @@
-"""What real clients send is answered, and reaches the provider as it was meant (the recordings: recordings/README.md)."""
+"""What real clients send is answered, and reaches the provider as it was meant (see recordings/README.md)."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def filled(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if found := TEXT.fullmatch(value):
-        return ("Lorem ipsum – " * 1000)[: int(found[1])]
+        return ("Lorem ipsum \u00e9 " * 1000)[: int(found[1])]
     return PIXEL if IMAGE.fullmatch(value) else value.replace("Bearer ...", "Bearer dummy")
 
 
@@ -39,7 +39,7 @@ def test_a_recorded_request_is_answered(live: Live, upstream: Upstream, recordin
         method, path, body = request["method"], request["path"], request["body"]
         if body is not None and body["model"] == "openfang:coder":
             upstream.turns(answer_to(body))
-        answer = raw.send(live, method, path, body, request["headers"])
+        answer = raw.send(live, method, path, body, headers=request["headers"])
         if path == "/v1/models":
             assert answer.status == 200
             assert "openfang:coder" in [model.id for model in strict.model_list(answer.body)]
@@ -109,7 +109,9 @@ def assert_reached(asked: dict[str, Any], body: dict[str, Any]) -> None:
 
 def comparable(message: dict[str, Any]) -> dict[str, Any]:
     """Return a message without what says nothing: the order of keys, an absent text, the index of a call."""
-    calls = [(one["id"], one["function"]["name"], one["function"]["arguments"]) for one in message.get("tool_calls", [])]
+    calls = [
+        (one["id"], one["function"]["name"], one["function"]["arguments"]) for one in message.get("tool_calls", [])
+    ]
     return {
         "role": message["role"],
         "content": message.get("content") or None,

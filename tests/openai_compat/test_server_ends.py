@@ -13,8 +13,6 @@ from tests.openai_compat.examples import HELLO
 from tests.openai_compat.rows import row_of
 from tests.upstream import Upstream, hangs, stalls
 
-SAID = "The server stopped before the answer was complete."
-
 
 @pytest.fixture
 def hurried(upstream: Upstream, tmp_path: Path) -> Iterator[Live]:
@@ -42,10 +40,10 @@ async def test_an_answer_that_is_cut_short_is_service_unavailable(hurried: Live,
             await anext(stream)
     assert caught.value.status_code == 503
     assert strict.error(caught.value.response.content).to_dict() == {
-        "message": SAID,
+        "message": "The server is stopping.",
         "type": "api_error",
         "param": None,
-        "code": "server_stopped",
+        "code": "service_unavailable",
     }
     row = row_of(hurried, chunk.id)
     assert (row["status"], row["error_code"], row["token_source"]) == ("failed", "server_stopped", "estimated")
