@@ -124,6 +124,14 @@ async def test_what_is_no_protocol_on_its_standard_output_is_overheard(pool, cap
     assert caplog.text == ""
 
 
+async def test_an_answer_that_is_too_long_is_refused_and_the_session_lives(pool):
+    server = program(PLAIN)
+    first = await call(pool, server, "tool.0")
+    with pytest.raises(ToolFailed, match=r"^The answer is longer than 4 MB\.$"):
+        await call(pool, server, "tool.0", size=9_000_000)
+    assert await call(pool, server, "tool.0") == first
+
+
 async def test_a_server_from_before_2026_that_ignores_what_it_does_not_know_is_served(pool, monkeypatch):
     monkeypatch.setattr("mcp.client.session.DISCOVER_TIMEOUT_SECONDS", 0.2)
     assert (await call(pool, program(PLAIN, "old"), "tool.0")).isdigit()

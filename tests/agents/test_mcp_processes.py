@@ -93,3 +93,11 @@ async def test_closing_during_the_start_leaves_no_program(tmp_path, monkeypatch)
     await until(lambda: note.exists() and note.read_text() != "")
     await pool.aclose()
     await until(lambda: not runs(int(note.read_text())))
+
+
+def test_a_server_without_mcp_servers_does_not_pay_for_the_library():
+    program = "import django, sys; django.setup(); import agents.runs, agents.tools.mcp; print('mcp' in sys.modules)"
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "openfang_site.settings"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

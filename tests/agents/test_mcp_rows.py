@@ -116,11 +116,11 @@ def test_refreshing_keeps_every_page_of_two_hundred_tools(agent):
 
 
 def test_schemas_are_kept_as_models_take_them():
-    server = row_of(program(SCRIPTED))
+    server = row_of(program(PLAIN))
     refresh(server)
-    schema = server.tools[0]["parameters"]
-    assert server.tools[0]["name"] == "add"
-    assert schema == {"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "number"}}}
+    assert server.tools == [
+        {"name": "tool.0", "description": "", "parameters": {"type": "object", "properties": {}}},
+    ]
 
 
 @pytest.mark.parametrize(

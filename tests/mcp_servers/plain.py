@@ -40,7 +40,8 @@ def answer(request) -> None:
 
 def page(start: int):
     total = 200 if HABIT == "many" else 1
-    tools = [{"name": f"tool.{n}", "inputSchema": {"type": "object"}} for n in range(start, min(start + 50, total))]
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object"}
+    tools = [{"name": f"tool.{n}", "inputSchema": schema} for n in range(start, min(start + 50, total))]
     return {"tools": tools, **({"nextCursor": str(start + 50)} if start + 50 < total else {})}
 
 

@@ -50,14 +50,14 @@ def running_url() -> str:
 
 async def serve(url: str, key: str) -> None:
     """Speak MCP on the standard streams until the client closes them."""
-    from mcp.server.lowlevel import Server
-    from mcp.server.stdio import stdio_server
-
     async with OpenFang(url, key) as openfang:
         try:
             await openfang.agents()
         except Refused as error:
             raise CommandError(str(error)) from None
+        from mcp.server.lowlevel import Server
+        from mcp.server.stdio import stdio_server
+
         tools = AgentTools(openfang)
         server: Server[Any] = Server("openfang", on_list_tools=tools.on_list, on_call_tool=tools.on_call)
         async with stdio_server() as (reading, writing):
