@@ -73,24 +73,30 @@ def recall(agent_id: UUID, caller: str, query: str, limit: int) -> tuple[list[Me
 def best_matches(query: str, memories: Sequence[Memory]) -> list[Memory]:
     """Return the memories that share words with a query, the best first, of equals the latest.
 
-    A rare word counts more than one that is everywhere, a word of the key twice, a part of a word half: so "dog" finds
-    "dogs", and languages that write no spaces are searched, too.
+    A rare word counts more than one that is everywhere, a word of the key more than one of the text, and a part of a
+    word half: so "dog" finds "dogs", and languages that write no spaces are searched, too.
     """
     wanted = set(WORD.findall(query.casefold()))
     if not wanted:
         return list(memories)
-    texts = [(memory.key.casefold(), f"{memory.key} {memory.text}".casefold()) for memory in memories]
-    words = [(set(WORD.findall(key)), set(WORD.findall(text))) for key, text in texts]
-    spread = Counter(word for _, text in texts for word in wanted if word in text)
-    scored = []
-    for memory, (_, text), (key_words, text_words) in zip(memories, texts, words, strict=True):
-        score = 0.0
-        for word in wanted:
-            weight = 2 * (word in key_words) + (1 if word in text_words else 0.5 * (word in text))
-            score += weight * log(1 + len(memories) / spread[word]) if weight else 0
-        scored.append((score, memory))
-    found = [(score, memory) for score, memory in scored if score]
+    shares = [{word: share for word in wanted if (share := _share(word, memory))} for memory in memories]
+    spread = Counter(word for shared in shares for word in shared)
+    rarity = {word: log(1 + len(memories) / count) for word, count in spread.items()}
+    scores = [sum(share * rarity[word] for word, share in shared.items()) for shared in shares]
+    found = [(score, memory) for score, memory in zip(scores, memories, strict=True) if score]
     return [memory for _, memory in sorted(found, key=lambda pair: -pair[0])]
+
+
+def _share(word: str, memory: Memory) -> float:
+    """Return how much a word has to do with a memory."""
+    key, text = memory.key.casefold(), memory.text.casefold()
+    if word in WORD.findall(key):
+        return 2
+    if word in WORD.findall(text):
+        return 1
+    # "do" is no part of "dogs" that means anything.
+    is_telling = len(word) >= 3 or not word.isascii()
+    return 0.5 if is_telling and (word in key or word in text) else 0
 
 
 def stored_scope(caller: str) -> str:

@@ -29,6 +29,7 @@ def main(url: str) -> None:
         preprocessing=PreprocessingOptions(preset="aggressive"),  # without navigation, asides and footers
         base_url=url,
         skip_images=True,
+        compact_tables=True,
         extract_metadata=False,
         exclude_selectors=CONTROLS,
     )
