@@ -38,7 +38,11 @@ class Live:
         if self._cast:
             made = self._python("-m", "tests.live.cast", *self._cast)
             self.keys = json.loads(made.stdout)
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
