@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management import CommandError
 
 from agents.management.base import OpenFangCommand
-from agents.management.server_state import is_running, running_server
+from agents.management.server_state import is_alive, is_running, running_server
 
 GRACE = 10  # seconds beyond those that running answers have
 PAUSE = 0.1
@@ -31,7 +31,7 @@ class Command(OpenFangCommand):
             raise CommandError(f"Process {note.pid} belongs to another user, who can stop it.") from None
         patience = settings.OPENFANG_DRAIN_SECONDS + GRACE
         deadline = time.monotonic() + patience
-        while is_running():
+        while is_running() and is_alive(note.pid):  # with PostgreSQL another server may share the lock
             if time.monotonic() > deadline:
                 raise CommandError(
                     f"Process {note.pid} has not ended within {patience} s. To end it: kill -9 {note.pid}"
