@@ -5,7 +5,7 @@ import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import log
@@ -79,7 +79,7 @@ def best_matches(query: str, memories: Sequence[Memory]) -> list[Memory]:
     wanted = set(WORD.findall(query.casefold()))
     if not wanted:
         return list(memories)
-    shares = [{word: share for word in wanted if (share := _share(word, memory))} for memory in memories]
+    shares = [_shares(wanted, memory) for memory in memories]
     spread = Counter(word for shared in shares for word in shared)
     rarity = {word: log(1 + len(memories) / count) for word, count in spread.items()}
     scores = [sum(share * rarity[word] for word, share in shared.items()) for shared in shares]
@@ -87,16 +87,20 @@ def best_matches(query: str, memories: Sequence[Memory]) -> list[Memory]:
     return [memory for _, memory in sorted(found, key=lambda pair: -pair[0])]
 
 
-def _share(word: str, memory: Memory) -> float:
-    """Return how much a word has to do with a memory."""
+def _shares(wanted: Collection[str], memory: Memory) -> dict[str, float]:
+    """Return how much each of the words that a memory has to do with counts in it."""
     key, text = memory.key.casefold(), memory.text.casefold()
-    if word in WORD.findall(key):
-        return 2
-    if word in WORD.findall(text):
-        return 1
-    # "do" is no part of "dogs" that means anything.
-    is_telling = len(word) >= 3 or not word.isascii()
-    return 0.5 if is_telling and (word in key or word in text) else 0
+    key_words, text_words = set(WORD.findall(key)), set(WORD.findall(text))
+    shares = {}
+    for word in wanted:
+        if word in key_words:
+            shares[word] = 2.0
+        elif word in text_words:
+            shares[word] = 1.0
+        # "do" is no part of "dogs" that means anything.
+        elif (len(word) >= 3 or not word.isascii()) and (word in key or word in text):
+            shares[word] = 0.5
+    return shares
 
 
 def stored_scope(caller: str) -> str:
