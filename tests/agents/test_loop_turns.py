@@ -41,7 +41,7 @@ def test_calls_of_one_turn_run_at_the_same_time_and_keep_their_order(live: Live,
         model="steward", messages=[{"role": "user", "content": "Hi"}], stream=True
     )
     # Neither of the two has been answered when both have been asked.
-    steward, *held = upstream.wait_for_requests(3)
+    _, *held = upstream.wait_for_requests(3)
     assert {request.model for request in held} == {"expert-model", "critic-model"}
     next(request for request in held if request.model == "critic-model").release()
     next(request for request in held if request.model == "expert-model").release()
