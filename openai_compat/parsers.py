@@ -1,13 +1,39 @@
 import re
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, Any, get_args
 
 import msgspec
 from rest_framework.parsers import BaseParser
 
 from agents.errors import InvalidRequest
-from openai_compat.serializers import ChatCompletionRequest
+from openai_compat.serializers import (
+    FUNCTION_NAME,
+    MODEL_NAME,
+    ChatCompletionRequest,
+    RequestMessage,
+    RequestPart,
+    ResponseFormat,
+)
 
+
+def _tags(union: Any) -> tuple[str, ...]:
+    return tuple(kind.__struct_config__.tag for kind in get_args(union))
+
+
+# What may stand at a place where only certain words may.
+CHOICES: list[tuple[str, tuple[str, ...]]] = [
+    (r"messages\[\d+\]\.role", _tags(RequestMessage)),
+    (r"messages\[\d+\]\.content\[\d+\]\.type", _tags(RequestPart)),
+    (r"response_format\.type", get_args(ResponseFormat.__annotations__["type"])),
+    (r"tool_choice", ("none", "auto", "required")),
+    (r"function_call", ("none", "auto")),
+    (r".*\.type", ("function",)),
+]
+PATTERNS = {
+    MODEL_NAME: "of 1 to 200 characters, none of them a control character",
+    FUNCTION_NAME: "of 1 to 64 letters, digits, underscores, dots and hyphens",
+}
+INVALID_CHOICE = re.compile(r"^Invalid (enum )?value (?P<value>.*)$", re.S)
 PLACE = re.compile(r"^(?P<what>.*) - at `(?P<key>key in )?\$(?P<path>.*)`$", re.S)
 MISSING = re.compile(r"^Object missing required field `(?P<field>\w+)`")
 TYPE_NAMES = {
@@ -36,8 +62,11 @@ class ChatCompletionParser(BaseParser):
             return decode(stream.read())
         except msgspec.ValidationError as error:
             raise invalid_field(str(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InvalidRequest(f"The body is not valid JSON: {error}", code="invalid_json") from None
+        except UnicodeDecodeError:
+            raise InvalidRequest("The body is not valid JSON: it is not in UTF-8.", code="invalid_json") from None
+        except msgspec.DecodeError as error:
+            why = str(error).removeprefix("JSON is malformed: ").replace("Input data was truncated", "it is incomplete")
+            raise InvalidRequest(f"The body is not valid JSON: {why}.", code="invalid_json") from None
         except RecursionError:
             raise InvalidRequest("The body is nested too deeply.", code="invalid_json") from None
 
@@ -52,11 +81,17 @@ def invalid_field(said: str) -> InvalidRequest:
         return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
     if not param:
         return InvalidRequest("The body must be a JSON object.", code="invalid_type")
-    return InvalidRequest(f"Invalid '{param}': {_plain_words(what)}.", param=param, code="invalid_value")
+    return InvalidRequest(f"Invalid '{param}': {_plain_words(what, param)}.", param=param, code="invalid_value")
 
 
-def _plain_words(what: str) -> str:
+def _plain_words(what: str, param: str) -> str:
+    if invalid := INVALID_CHOICE.match(what):
+        choices = next((words for place, words in CHOICES if re.fullmatch(place, param)), ())
+        return f"{invalid['value'][:70]} is not {'one of ' * (len(choices) > 1)}{', '.join(map(repr, choices))}"
     words = re.sub(r"`([^`]*)`", lambda match: _type_names(match[1]), what)
+    words = words.replace(" of length >= 1", " that is not empty")
+    for pattern, meaning in PATTERNS.items():
+        words = words.replace(f"matching regex {pattern!r}", meaning)
     return words[:1].lower() + words[1:]
 
 

@@ -31,8 +31,10 @@ UNSUPPORTED = ("logprobs", "top_logprobs", "seed", "logit_bias")
 # Accepted and ignored unless the agent honours the client's parameters.
 AGENTS_OWN = ("temperature", "max_tokens", "max_completion_tokens", "top_p")
 
-FunctionName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.-]{1,64}$")]
-Tokens = Annotated[int, Meta(ge=1)]
+MODEL_NAME = r"\A(?=.*\S)[^\x00-\x1f\x7f]{1,200}\Z"
+FUNCTION_NAME = r"\A[a-zA-Z0-9_.-]{1,64}\Z"
+FunctionName = Annotated[str, Meta(pattern=FUNCTION_NAME)]
+Tokens = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 class RequestTextPart(Struct, tag_field="type", tag="text"):
@@ -137,7 +139,7 @@ class ResponseFormat(Struct):
 class ChatCompletionRequest(Struct):
     """POST /v1/chat/completions."""
 
-    model: Annotated[str, Meta(min_length=1)]
+    model: Annotated[str, Meta(pattern=MODEL_NAME)]
     messages: Annotated[list[RequestMessage], Meta(min_length=1)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -186,7 +188,7 @@ class ChatCompletionRequest(Struct):
             max_tokens=min(limits, default=None),
             stop=[self.stop] if isinstance(self.stop, str) else self.stop or None,
             response_format=_plain(self.response_format) if self.response_format else None,
-            tool_choice=self._tool_choice(tools) if tools else None,
+            tool_choice=self._tool_choice(tools),
             parallel_tool_calls=self.parallel_tool_calls if tools else None,
             reasoning_effort=self.reasoning_effort,
         )
@@ -200,7 +202,7 @@ class ChatCompletionRequest(Struct):
         param = "function_call" if self.tool_choice is None else "tool_choice"
         choice = self.function_call if self.tool_choice is None else self.tool_choice
         if not isinstance(choice, NamedToolChoice | NamedFunction):
-            return choice
+            return choice if tools else None
         name = choice.name if isinstance(choice, NamedFunction) else choice.function.name
         if name not in {tool.function.name for tool in tools}:
             raise InvalidRequest(f"'{param}' names the function {name[:64]!r}, which is not in 'tools'.", param=param)

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
@@ -33,7 +34,13 @@ class AlwaysJSON(BaseContentNegotiation):
 
     def select_parser(self, request: Request, parsers: Any) -> BaseParser | None:
         media_type = (request.content_type or "").partition(";")[0].strip().lower()
-        return next((parser for parser in parsers if parser.media_type == media_type), None)
+        parser = next((parser for parser in parsers if parser.media_type == media_type), None)
+        if parser is None:
+            sent = f"not {media_type[:100]!r}" if media_type else "which is missing"
+            raise UnsupportedMediaType(
+                media_type, f"The body must be JSON and have the header 'Content-Type: application/json', {sent}."
+            )
+        return parser
 
     def select_renderer(
         self, request: Request, renderers: Any, format_suffix: str | None = None

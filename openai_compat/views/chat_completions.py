@@ -22,6 +22,8 @@ class ChatCompletions(OpenAIView):
     parser_classes = [ChatCompletionParser]
 
     async def post(self, request: Request) -> HttpResponseBase:
+        if not request.data:  # DRF parses no empty body
+            raise InvalidRequest("The body is empty; it must be a JSON object.", code="invalid_json")
         chat = cast("ChatCompletionRequest", request.data)
         sent = _SentStatus()
         run_request = _run_request(request, chat, sent)

@@ -26,8 +26,9 @@ SUMS = (
     "tool_calls",
     "streamed",
 )
+SUMS_OF_SUMS = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
 ROWS_BY_AGENT_AND_MODEL = f"""
-    SELECT agent_name, provider, model, count(*) AS requests, {", ".join(f"sum({name}) AS {name}" for name in SUMS)},
+    SELECT agent_name, provider, model, count(*) AS requests, {SUMS_OF_SUMS},
         sum(status = 'failed') AS failed, sum(status = 'cancelled') AS cancelled, sum(status = 'lost') AS lost,
         sum(cost IS NULL) AS unpriced, count(duration_ms) AS durations, count(first_token_ms) AS first_tokens
     FROM agents_usagerecord GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
@@ -39,8 +40,8 @@ def buckets(metric: str) -> str:
 
 
 ROLLUPS_BY_AGENT_AND_MODEL = f"""
-    SELECT agent_name, provider, model, sum(requests) AS requests,
-        {", ".join(f"sum({name}) AS {name}" for name in SUMS)}, sum(failed) AS failed, sum(cancelled) AS cancelled, sum(lost) AS lost, sum(unpriced) AS unpriced,
+    SELECT agent_name, provider, model, sum(requests) AS requests, {SUMS_OF_SUMS},
+        sum(failed) AS failed, sum(cancelled) AS cancelled, sum(lost) AS lost, sum(unpriced) AS unpriced,
         sum({buckets("duration")}) AS durations, sum({buckets("first_token")}) AS first_tokens
     FROM agents_usagerollup GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
