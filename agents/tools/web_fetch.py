@@ -16,7 +16,7 @@ from agents.tools.safe_http import SafeHttp
 async def web_fetch(
     context: RunContext,
     url: Annotated[str, Meta(description="The whole URL, beginning with http:// or https://.")],
-    max_chars: Annotated[int, Meta(description="How many characters of the text to return.", ge=1, le=30_000)] = 15_000,
+    max_chars: Annotated[int, Meta(description="How many characters of the text to return.", ge=1, le=25_000)] = 15_000,
     start: Annotated[int, Meta(description="Where in the text to begin; 0 is its beginning.", ge=0)] = 0,
 ) -> str:
     """Read a web page, or a text, JSON or XML document, at its URL.
@@ -52,4 +52,5 @@ def reach() -> Reach:
 
 
 reach()  # A bad entry stops the start, not a run.
-tool = FunctionTool(web_fetch, timeout=35)
+# The text, its URL and what makes template marks harmless fit, so that the closing mark is never cut off.
+tool = FunctionTool(web_fetch, timeout=35, max_result=40_000)

@@ -53,7 +53,7 @@ class BraveAnswer(Struct):
 async def web_search(
     context: RunContext,
     query: Annotated[str, Meta(description="What to search for.", min_length=1, max_length=400)],
-    max_results: Annotated[int, Meta(description="How many results to return.", ge=1, le=20)] = 5,
+    max_results: Annotated[int, Meta(description="How many results to return.", ge=1, le=10)] = 5,
 ) -> str:
     """Search the web and return titles, URLs and extracts of the pages found. Read a page itself with web_fetch."""
     if instance := searxng_url():
