@@ -8,14 +8,18 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import mcp_types as protocol
 import pytest
+import pytest_asyncio
 from mcp import Client, StdioServerParameters, stdio_client
 
 from tests.live import Live
 from tests.live.server import ROOT
-from tests.upstream import Upstream, fails, hangs
+from tests.upstream import fails, hangs
+
+in_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 
 @asynccontextmanager
@@ -29,18 +33,37 @@ async def client_of(server: Live, *args: str, **environment: str) -> AsyncIterat
             yield client
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(open_server: Live) -> AsyncIterator[Client]:
+    """A client of the server that `live` is; the library wants it opened and closed by one task."""
+    opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+    leave = asyncio.Event()
+
+    async def own() -> None:
+        async with client_of(open_server) as client:
+            opened.set_result(client)
+            await leave.wait()
+
+    owner = asyncio.create_task(own())
+    first: list[asyncio.Future[Any]] = [owner, opened]
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+    yield opened.result()
+    leave.set()
+    await owner
+
+
 def text(result: protocol.CallToolResult) -> str:
     (block,) = result.content
     assert isinstance(block, protocol.TextContent)
     return block.text
 
 
-async def test_every_enabled_agent_is_a_tool_that_answers_and_leaves_a_usage_row(live: Live, upstream: Upstream):
+@in_one_loop
+async def test_every_enabled_agent_is_a_tool_that_answers_and_leaves_a_usage_row(live, upstream, client):
     upstream.says("Use a list.")
     rows = len(live.usage())
-    async with client_of(live) as client:
-        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        result = await client.call_tool("coder", {"message": "Array or list?"})
+    tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    result = await client.call_tool("coder", {"message": "Array or list?"})
     assert "disabled" not in tools
     assert tools["coder"].description == "Writes code."
     assert tools["coder"].input_schema["required"] == ["message"]
@@ -49,7 +72,8 @@ async def test_every_enabled_agent_is_a_tool_that_answers_and_leaves_a_usage_row
     assert [row["status"] for row in live.usage()[rows:]] == ["ok"]
 
 
-async def test_a_key_opens_its_own_agents_only(guarded: Live, upstream: Upstream):
+@in_one_loop
+async def test_a_key_opens_its_own_agents_only(guarded, upstream):
     upstream.says("I hear you.")
     async with client_of(guarded, OPENFANG_API_KEY=guarded.keys["bob"]) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["listener"]
@@ -58,25 +82,25 @@ async def test_a_key_opens_its_own_agents_only(guarded: Live, upstream: Upstream
     assert (text(refused), refused.is_error) == ("There is no agent 'coder'.", True)
 
 
-async def test_what_goes_wrong_is_told_and_the_server_goes_on(live: Live, upstream: Upstream):
+@in_one_loop
+async def test_what_goes_wrong_is_told_and_the_command_goes_on(live, upstream, client):
     upstream.turns(fails(401))
-    async with client_of(live) as client:
-        failed = await client.call_tool("coder", {"message": "Hello?"})
-        empty = await client.call_tool("coder", {"message": " "})
-        assert (await client.list_tools()).tools
+    failed = await client.call_tool("coder", {"message": "Hello?"})
+    empty = await client.call_tool("coder", {"message": " "})
+    assert (await client.list_tools()).tools
     assert failed.is_error
     assert "Scripted" in text(failed)
     assert (text(empty), empty.is_error) == ("`message` must be a text.", True)
 
 
-async def test_a_client_that_cancels_ends_the_run(live: Live, upstream: Upstream):
+@in_one_loop
+async def test_a_client_that_cancels_ends_the_run(live, upstream, client):
     upstream.turns(hangs())
     rows = len(live.usage())
-    async with client_of(live) as client:
-        waiting = asyncio.create_task(client.call_tool("coder", {"message": "Hello?"}))
-        await upstream.received(1)
-        waiting.cancel()
-        await upstream.idle()
+    waiting = asyncio.create_task(client.call_tool("coder", {"message": "Hello?"}))
+    await upstream.received(1)
+    waiting.cancel()
+    await upstream.idle()
     async with asyncio.timeout(10):
         while [row["status"] for row in live.usage()[rows:]] != ["cancelled"]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
