@@ -1,4 +1,4 @@
-"""Bodies that are wrong: each gets one clear error that names the place, the provider is not asked, the server lives."""
+"""Bad bodies: each gets one clear error that names the place, the provider is not asked, and the server lives on."""
 
 import json
 from typing import Any
