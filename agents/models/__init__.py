@@ -2,6 +2,7 @@
 
 from agents.models.agent import Agent, AgentFallback
 from agents.models.api_key import ApiKey
+from agents.models.budget import Budget, BudgetPeriod, Period, Reservation, Unit
 from agents.models.mcp import AgentMcpTool, McpServer, McpTransport
 from agents.models.memory import Memory
 from agents.models.provider import LanguageModel, Provider, ProviderKind
@@ -16,17 +17,22 @@ __all__ = [
     "AgentFallback",
     "AgentMcpTool",
     "ApiKey",
+    "Budget",
+    "BudgetPeriod",
     "LanguageModel",
     "McpServer",
     "McpTransport",
     "Memory",
+    "Period",
     "Provider",
     "ProviderKind",
+    "Reservation",
     "Revision",
     "Status",
     "StepKind",
     "TokenSource",
     "Transcript",
+    "Unit",
     "UsageRecord",
     "UsageRollup",
     "UsageStep",

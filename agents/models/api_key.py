@@ -1,19 +1,23 @@
 import hashlib
 import secrets
 import uuid
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models.signals import m2m_changed
 from django.dispatch import receiver
 from django.utils import timezone
 
 from agents.models.agent import Agent
+from agents.models.networks import read_networks
 from agents.models.served import Revision, Served, ServedQuerySet
 
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 PREFIX_LENGTH = len("of_") + 8
+MOST_PARALLEL = 1000
 
 
 def key_digest(raw: str) -> str:
@@ -21,11 +25,22 @@ def key_digest(raw: str) -> str:
     return hashlib.sha256(raw.encode()).hexdigest()
 
 
+def new_key() -> str:
+    return "of_" + "".join(secrets.choice(ALPHABET) for _ in range(40))
+
+
+def validate_networks(text: str) -> None:
+    try:
+        read_networks(text)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
 class ApiKeyQuerySet(ServedQuerySet["ApiKey"]):
-    def issue(self, name: str, *, expires_at: datetime | None = None) -> tuple["ApiKey", str]:
+    def issue(self, name: str, **fields: Any) -> tuple["ApiKey", str]:
         """Make a key and return its row and the key itself, which is nowhere else and cannot be had again."""
-        raw = "of_" + "".join(secrets.choice(ALPHABET) for _ in range(40))
-        key = self.create(name=name, prefix=raw[:PREFIX_LENGTH], digest=key_digest(raw), expires_at=expires_at)
+        raw = new_key()
+        key = self.create(name=name, prefix=raw[:PREFIX_LENGTH], digest=key_digest(raw), **fields)
         return key, raw
 
 
@@ -34,8 +49,12 @@ class ApiKey(Served):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, unique=True, help_text="Whose key it is, or what for.")
+    owner = models.CharField(max_length=100, blank=True, help_text="Who answers for it: a person, a team, an address.")
     prefix = models.CharField(max_length=PREFIX_LENGTH, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
+    previous_prefix = models.CharField(max_length=PREFIX_LENGTH, blank=True, editable=False)
+    previous_digest = models.CharField(max_length=64, blank=True, editable=False)
+    previous_until = models.DateTimeField(null=True, blank=True, editable=False)
     agents = models.ManyToManyField(Agent, blank=True, related_name="api_keys", help_text="None chosen: all agents.")
     limited = models.BooleanField(
         default=False, editable=False, help_text="Agents were chosen, so that deleting the last of them opens nothing."
@@ -43,6 +62,22 @@ class ApiKey(Served):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField("last used", null=True, blank=True, editable=False)
+    requests_per_minute = models.PositiveIntegerField(default=0, help_text="0: no limit.")
+    tokens_per_minute = models.PositiveIntegerField(
+        default=0, help_text="Prompt and completion tokens together. 0: no limit."
+    )
+    max_parallel_requests = models.PositiveIntegerField(
+        "parallel requests",
+        default=0,
+        validators=[MaxValueValidator(MOST_PARALLEL)],
+        help_text="Runs that may be under way at once. 0: no limit.",
+    )
+    networks = models.TextField(
+        blank=True,
+        validators=[validate_networks],
+        help_text="Where it may be used from, such as 10.0.0.0/8, 192.0.2.7. Empty: anywhere.",
+    )
 
     objects = ApiKeyQuerySet.as_manager()
 
@@ -56,6 +91,18 @@ class ApiKey(Served):
     def revoke(self) -> None:
         self.revoked_at = timezone.now()
         self.save(update_fields=["revoked_at"])
+
+    def rotate(self, overlap: timedelta) -> str:
+        """Give the key new characters and return them; the old ones are good for as long as the overlap lasts.
+
+        Characters from a rotation before this one end now.
+        """
+        raw = new_key()
+        self.previous_prefix, self.previous_digest = self.prefix, self.digest
+        self.previous_until = timezone.now() + overlap
+        self.prefix, self.digest = raw[:PREFIX_LENGTH], key_digest(raw)
+        self.save(update_fields=["prefix", "digest", "previous_prefix", "previous_digest", "previous_until"])
+        return raw
 
 
 @receiver(m2m_changed, sender=ApiKey.agents.through)
