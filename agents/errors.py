@@ -11,10 +11,10 @@ AgentError
 ├── ServerStopped                     this server was told to stop and could not wait for the answer
 ├── UsageNotRecorded                  the usage row could not be written, so the run is not admitted or not confirmed
 ├── ToolFailed                        a tool could not do what it was asked; an answer to the model, not to the caller
-└── ProviderError(retryable)          the LLM API refused or broke
+└── ProviderError(retryable, retry_after)   the LLM API refused or broke
     ├── ProviderUnavailable           it could not be reached, or answered 5xx
     ├── ProviderTimeout               it did not answer, or fell silent, for too long
-    ├── ProviderRateLimited           it asks for patience (retry_after in seconds, if it said)
+    ├── ProviderRateLimited           it asks for patience
     ├── ProviderRefused               it refused this server's key, model or account: an administrator must act
     └── BadModelAnswer                it answered something that is no answer
 """
@@ -82,10 +82,11 @@ class ToolFailed(AgentError):
 
 
 class ProviderError(AgentError):
-    """The LLM API refused or broke; `retryable` says whether asking again may help."""
+    """The LLM API refused or broke; `retryable`: asking again may help, in `retry_after` seconds if it said so."""
 
     code = "provider_error"
     retryable = False
+    retry_after: float | None = None
 
 
 class ProviderUnavailable(ProviderError):
@@ -101,10 +102,6 @@ class ProviderTimeout(ProviderError):
 class ProviderRateLimited(ProviderError):
     code = "provider_rate_limited"
     retryable = True
-
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class ProviderRefused(ProviderError):

@@ -4,6 +4,8 @@ import asyncio
 import threading
 from functools import cached_property
 
+from django.conf import settings
+
 from agents.execution import Parts, Run
 from agents.providers import Providers
 from agents.requests import Caller, RunRequest
@@ -53,7 +55,7 @@ class Engine:
     @cached_property
     def providers(self) -> Providers:
         """The providers, made on the event loop that serves."""
-        return Providers()
+        return Providers(idle_seconds=settings.OPENFANG_PROVIDER_IDLE_SECONDS)
 
     @cached_property
     def _parts(self) -> Parts:

@@ -15,7 +15,7 @@ __all__ = ["Providers"]
 class Providers:
     """Every provider that this process can call; made and closed on the event loop that uses it."""
 
-    def __init__(self, *, idle_seconds: float = 120) -> None:
+    def __init__(self, *, idle_seconds: float) -> None:
         self._api = OpenAICompatible(idle_seconds=idle_seconds)
         self.embedded = EmbeddedModel()
 

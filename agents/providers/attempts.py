@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from agents.errors import AgentError, ContextLengthExceeded, ProviderError, ProviderRateLimited
+from agents.errors import AgentError, ContextLengthExceeded, ProviderError
 from agents.types import Delta, LLMCallEnded, LLMCallStarted, ModelRequest, ModelSpec, Provider
 
 TRIES = 3
@@ -51,7 +51,7 @@ def _pause_before_retry(error: AgentError, attempt: int, deadline: float) -> flo
     if not isinstance(error, ProviderError) or not error.retryable or attempt == TRIES - 1:
         return None
     pause: float = FIRST_PAUSE * 2**attempt * random.uniform(0.75, 1.25)
-    if isinstance(error, ProviderRateLimited) and error.retry_after is not None:
+    if error.retry_after is not None:
         pause = error.retry_after
     if pause > LONGEST_PAUSE or asyncio.get_running_loop().time() + pause >= deadline:
         return None

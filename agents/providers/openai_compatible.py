@@ -46,7 +46,7 @@ class OpenAICompatible:
         """Ask the model and yield its answer as it comes; the last delta has the finish reason and the usage."""
         response = await self._ask(model, request)
         try:
-            reader = ChunkReader()
+            reader = ChunkReader(model.provider.api_key)
             while data := await self._within(request, model, response.content.readany()):
                 for delta in reader.read(data):
                     yield delta

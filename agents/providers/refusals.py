@@ -11,6 +11,7 @@ from agents.errors import (
     AgentError,
     ContextLengthExceeded,
     InvalidRequest,
+    ProviderError,
     ProviderRateLimited,
     ProviderRefused,
     ProviderTimeout,
@@ -30,22 +31,23 @@ NUMBER = re.compile(r"\d{3,}")
 def refusal(model: ModelSpec, status: int, body: bytes, headers: Mapping[str, str]) -> AgentError:
     """Return the error that stands for a provider's HTTP error; its message is fit for the caller's eyes."""
     where = model.provider.label
-    said = _read(body)
-    if model.provider.api_key:
-        said.message = said.message.replace(model.provider.api_key, "***")
+    said = _read(body.replace(model.provider.api_key.encode(), b"***") if model.provider.api_key else body)
+    error: ProviderError
     if status in (400, 422):
         return _refused_request(model, said)
     if status == 413:
         return InvalidRequest(f"{where} refused the request as too large.", code="request_too_large")
     if status == 429 and "insufficient_quota" not in said.code:
-        return ProviderRateLimited(f"{where} is limiting this server's requests.", retry_after=_seconds(headers))
-    if status in (408, 504):
-        return ProviderTimeout(f"{where} did not answer in time (HTTP {status}).")
-    if status >= 500:
+        error = ProviderRateLimited(f"{where} is limiting this server's requests.")
+    elif status in (408, 504):
+        error = ProviderTimeout(f"{where} did not answer in time (HTTP {status}).")
+    elif status >= 500:
         error = ProviderUnavailable(f"{where} failed (HTTP {status}){': ' + said.message if said.message else '.'}")
-        error.retryable = headers.get("x-should-retry") != "false"
-        return error
-    return ProviderRefused(f"{where} {_why_refused(model, status, said)}")
+    else:
+        return ProviderRefused(f"{where} {_why_refused(model, status, said)}")
+    error.retryable = headers.get("x-should-retry") != "false"
+    error.retry_after = _seconds(headers)
+    return error
 
 
 def refused_parameter(status: int, body: bytes) -> str:
@@ -101,6 +103,8 @@ def _read(body: bytes) -> _Said:
     if not isinstance(error, dict):
         return _Said()
     message = error.get("message") or error.get("detail") or ""
+    if isinstance(message, list):  # as FastAPI lists what is invalid
+        message = "; ".join(str(item.get("msg")) for item in message if isinstance(item, dict))
     limit = error.get("n_ctx")
     return _Said(
         message=str(message)[:500],

@@ -88,12 +88,13 @@ def _text(value: Any) -> str:
 
 
 class ChunkReader:
-    """Turns the bytes of one streamed answer into deltas.
+    """Turns the bytes of one streamed answer into deltas; errors do not repeat the `secret`.
 
     Reads line by line, because every known server sends one JSON text a line, whether or not blank lines stand between.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, secret: str | None = None) -> None:
+        self._secret = secret
         self._rest = b""
         self._calls: list[_Call] = []
         self._call_at: dict[int, _Call] = {}
@@ -135,7 +136,8 @@ class ChunkReader:
     def _chunk(self, chunk: WireChunk) -> Delta | None:
         if chunk.error:
             message = chunk.error.get("message") if isinstance(chunk.error, dict) else chunk.error
-            raise ProviderUnavailable(f"The provider broke off: {str(message)[:300]}")
+            words = str(message).replace(self._secret, "***") if self._secret else str(message)
+            raise ProviderUnavailable(f"The provider broke off: {words[:300]}")
         self.usage = _usage(chunk.usage) or self.usage
         if not chunk.choices:
             return None

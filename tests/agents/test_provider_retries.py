@@ -1,0 +1,212 @@
+"""Asking again: only before the first word, only where it may help, and in the order that the agent names."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from agents.errors import AgentError, ProviderError, ProviderTimeout, RunTimeout
+from agents.providers import Providers
+from agents.providers.attempts import ask
+from agents.types import Delta, LLMCallEnded, LLMCallStarted, Message, ModelRequest, ModelSpec, ProviderSpec
+from tests.upstream import Step, Upstream, answers, cuts, error_frame, fails, hangs, junk, says, stalls
+
+NOW = {"retry-after": "0"}
+FIRST, SECOND, THIRD = "first-model", "second-model", "third-model"
+
+
+@pytest.fixture
+async def providers() -> AsyncIterator[Providers]:
+    providers = Providers(idle_seconds=0.3)
+    yield providers
+    await providers.aclose()
+
+
+class Asked:
+    """What became of one question: the text, the calls made (model and error code), and the error."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.calls: list[tuple[str, str]] = []
+        self.error: AgentError | None = None
+
+
+async def asked(
+    providers: Providers, upstream: Upstream, *names: str, seconds: float = 30, base_url: str = ""
+) -> Asked:
+    provider = ProviderSpec("scripted", "Scripted", "openai", base_url or upstream.base_url)
+    models = tuple(ModelSpec(name, provider) for name in names or (FIRST,))
+    deadline = asyncio.get_running_loop().time() + seconds
+    result, model = Asked(), ""
+    try:
+        async with aclosing(ask(providers, models, ModelRequest([Message("user", "Hi")], deadline))) as events:
+            async for event in events:
+                if isinstance(event, LLMCallStarted):
+                    model = event.model.name
+                elif isinstance(event, LLMCallEnded):
+                    result.calls.append((model, event.error_code))
+                elif isinstance(event, Delta):
+                    result.text += event.text
+    except AgentError as error:
+        result.error = error
+    return result
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        (fails(429, headers=NOW), "provider_rate_limited"),
+        (fails(500), "provider_unavailable"),
+        (fails(503, "<html>Bad gateway</html>"), "provider_unavailable"),
+        (fails(504), "provider_timeout"),
+        (fails(408), "provider_timeout"),
+        (fails(529), "provider_unavailable"),
+        (cuts(), "provider_unavailable"),
+        (cuts(reset=True), "provider_unavailable"),
+        (cuts(""), "provider_unavailable"),
+        (hangs(), "provider_timeout"),
+        (stalls(""), "provider_timeout"),
+        (junk([error_frame("Overloaded.")]), "provider_unavailable"),
+        (junk([b"event: error\n", error_frame("Overloaded.")]), "provider_unavailable"),
+        (junk([b"data: {oops\n\n"]), "bad_model_answer"),
+        (junk([b"<html>Welcome</html>"], content_type="text/html"), "provider_unavailable"),
+        (answers({"error": {"message": "Overloaded."}}), "provider_unavailable"),
+    ],
+)
+async def test_what_may_pass_is_asked_again(providers: Providers, upstream: Upstream, step: Step, code: str):
+    upstream.turns(step, says("Hello"))
+    result = await asked(providers, upstream)
+    assert (result.text, result.error) == ("Hello", None)
+    assert result.calls == [(FIRST, code), (FIRST, "")]
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        (fails(400), "provider_refused"),
+        (fails(422), "provider_refused"),
+        (fails(401), "provider_refused"),
+        (fails(402), "provider_refused"),
+        (fails(403), "provider_refused"),
+        (fails(404), "provider_refused"),
+        (fails(405), "provider_refused"),
+        (fails(429, {"error": {"message": "Pay.", "code": "insufficient_quota"}}), "provider_refused"),
+        (fails(429, {"error": {"message": "Pay.", "type": "insufficient_quota", "code": None}}), "provider_refused"),
+        (fails(429, headers={"retry-after": "60"}), "provider_rate_limited"),
+        (fails(429, headers={"x-should-retry": "false"}), "provider_rate_limited"),
+        (fails(500, headers={"x-should-retry": "false"}), "provider_unavailable"),
+        (fails(503, headers={"x-should-retry": "false"}), "provider_unavailable"),
+    ],
+)
+async def test_what_will_not_pass_is_asked_once(providers: Providers, upstream: Upstream, step: Step, code: str):
+    upstream.turns(step)
+    result = await asked(providers, upstream)
+    assert result.error is not None
+    assert result.error.code == code
+    assert result.calls == [(FIRST, code)]
+
+
+async def test_a_model_is_asked_three_times(providers: Providers, upstream: Upstream):
+    upstream.turns(*[fails(429, headers=NOW)] * 3)
+    result = await asked(providers, upstream)
+    assert result.calls == [(FIRST, "provider_rate_limited")] * 3
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_retry_after_is_waited_for(providers: Providers, upstream: Upstream, status: int):
+    upstream.turns(fails(status, headers={"retry-after": "1"}), says("Hello"))
+    result = await asked(providers, upstream)
+    assert result.text == "Hello"
+    first, second = upstream.requests
+    assert second.at - first.at >= 1
+
+
+async def test_a_retry_after_that_is_no_number_of_seconds_is_not_believed(providers: Providers, upstream: Upstream):
+    upstream.turns(fails(429, headers={"retry-after": "soon"}), says("Hello"))
+    assert (await asked(providers, upstream)).text == "Hello"
+
+
+@pytest.mark.parametrize("step", [cuts("Hello"), stalls("Hello")])
+async def test_nothing_is_asked_again_after_the_first_word(providers: Providers, upstream: Upstream, step: Step):
+    upstream.turns(step)
+    result = await asked(providers, upstream, FIRST, SECOND)
+    assert result.text == "Hello"
+    assert isinstance(result.error, ProviderError)
+    assert len(upstream.requests) == 1
+
+
+async def test_a_thought_is_a_first_word_too(providers: Providers, upstream: Upstream):
+    upstream.turns(says("", reasoning="Hm").but(pieces=cuts("x").pieces[1:]))
+    result = await asked(providers, upstream, FIRST, SECOND)
+    assert result.error is not None
+    assert len(upstream.requests) == 1
+
+
+async def test_fallbacks_are_asked_in_their_order(providers: Providers, upstream: Upstream):
+    upstream.model(FIRST).turns(fails(401))
+    upstream.model(SECOND).turns(fails(404))
+    upstream.model(THIRD).says("Hello")
+    result = await asked(providers, upstream, FIRST, SECOND, THIRD)
+    assert (result.text, result.error) == ("Hello", None)
+    assert result.calls == [(FIRST, "provider_refused"), (SECOND, "provider_refused"), (THIRD, "")]
+
+
+async def test_a_long_wait_is_not_made_when_there_is_a_fallback(providers: Providers, upstream: Upstream):
+    upstream.model(FIRST).turns(fails(429, headers={"retry-after": "60"}))
+    upstream.model(SECOND).says("Hello")
+    assert (await asked(providers, upstream, FIRST, SECOND)).text == "Hello"
+
+
+async def test_a_model_with_a_longer_context_may_take_over(providers: Providers, upstream: Upstream):
+    upstream.model(FIRST).turns(fails(400, {"error": {"message": "x", "code": "context_length_exceeded"}}))
+    upstream.model(SECOND).says("Hello")
+    result = await asked(providers, upstream, FIRST, SECOND)
+    assert (result.text, result.calls) == ("Hello", [(FIRST, "context_length_exceeded"), (SECOND, "")])
+
+
+async def test_a_bad_request_is_bad_for_every_model(providers: Providers, upstream: Upstream):
+    upstream.model(FIRST).turns(fails(400))
+    result = await asked(providers, upstream, FIRST, SECOND)
+    assert result.error is not None
+    assert result.calls == [(FIRST, "provider_refused")]
+
+
+async def test_when_all_fail_the_first_models_first_error_is_told(providers: Providers, upstream: Upstream):
+    upstream.model(FIRST).turns(fails(402))
+    upstream.model(SECOND).turns(fails(500, headers={"x-should-retry": "false"}))
+    result = await asked(providers, upstream, FIRST, SECOND)
+    assert str(result.error) == "Scripted wants this server's account to be paid (HTTP 402)."
+
+
+async def test_a_provider_that_is_not_there_is_unavailable(providers: Providers, upstream: Upstream):
+    result = await asked(providers, upstream, base_url="http://127.0.0.1:9/v1")
+    assert str(result.error) == "Scripted cannot be reached (ClientConnectorError)."
+    assert result.calls == [(FIRST, "provider_unavailable")] * 3
+
+
+async def test_a_silent_provider_is_given_up(providers: Providers, upstream: Upstream):
+    upstream.turns(stalls("Hello"))
+    result = await asked(providers, upstream)
+    assert isinstance(result.error, ProviderTimeout)
+    assert str(result.error) == "Scripted was silent for 0.3 s."
+    await upstream.requests[0].client_gone.seen()
+
+
+async def test_the_runs_deadline_comes_before_patience(providers: Providers, upstream: Upstream):
+    upstream.turns(stalls("Hello"))
+    result = await asked(providers, upstream, seconds=0.2)
+    assert isinstance(result.error, RunTimeout)
+
+
+async def test_words_that_keep_coming_are_not_silence(providers: Providers, upstream: Upstream):
+    upstream.turns(says([str(digit) for digit in range(10)], interval=0.1))
+    assert (await asked(providers, upstream)).text == "0123456789"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_redirects_are_not_followed(providers: Providers, upstream: Upstream, status: int):
+    upstream.turns(fails(status, {}, {"location": f"{upstream.base_url}/chat/completions"}))
+    result = await asked(providers, upstream)
+    assert str(result.error) == f"Scripted refused the request (HTTP {status})."
+    assert len(upstream.requests) == 1
