@@ -7,8 +7,12 @@ AgentError
 │   └── ContextLengthExceeded         the conversation is longer than the model can read
 ├── RunTimeout                        the run reached its agent's time limit
 ├── ToolLoop                          the model kept making the same tool call
+├── RunFailed                         the server failed in an unforeseen way
 ├── RunAbandoned                      the caller left before the answer was complete
 ├── ServerStopped                     this server was told to stop and could not wait for the answer
+├── RateLimitExceeded(retry_after)    the caller asks more, or more often, than its key may
+├── BudgetExceeded                    what is left of a budget does not cover the request
+├── LimitsUnavailable                 the limits cannot be counted, and the server is set to refuse then
 ├── UsageNotRecorded                  the usage row could not be written, so the run is not admitted or not confirmed
 ├── ToolFailed                        a tool could not do what it was asked; an answer to the model, not to the caller
 └── ProviderError(retryable, retry_after)   the LLM API refused or broke
@@ -63,12 +67,34 @@ class ToolLoop(AgentError):
     code = "tool_loop"
 
 
+class RunFailed(AgentError):
+    code = "internal_error"
+
+
 class RunAbandoned(AgentError):
     code = "client_disconnected"
 
 
 class ServerStopped(AgentError):
     code = "server_stopped"
+
+
+class RateLimitExceeded(AgentError):
+    """A limit is reached; `exceeded` names it unless it is that of requests, `retry_after` is in whole seconds."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, *, retry_after: int, exceeded: str = "") -> None:
+        super().__init__(f"Rate limit exceeded: {exceeded}" if exceeded else "Rate limit exceeded")
+        self.retry_after = retry_after
+
+
+class BudgetExceeded(AgentError):
+    code = "insufficient_quota"
+
+
+class LimitsUnavailable(AgentError):
+    code = "limits_unavailable"
 
 
 class UsageNotRecorded(AgentError):

@@ -8,16 +8,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agents.errors import AgentError, InvalidRequest
-from agents.snapshot import KeySpec
+from agents.keyring import KeySpec
+from agents.limits.allowance import Allowance
 from agents.types import AgentSpec, Message, ModelSpec, Parameters, TextPart, ToolSpec
 
 
 class Caller(Struct, frozen=True):
-    """Who asks: the key (None where the server is open) and what is known of the client."""
+    """Who asks: the key (None where the server is open), what is known of the client, and what the key may use."""
 
     key: KeySpec | None
     address: str = ""
     user_agent: str = ""
+    allowance: Allowance | None = None
 
     @property
     def scope(self) -> str:
@@ -72,10 +74,10 @@ def able_models(agent: AgentSpec, request: RunRequest) -> tuple[ModelSpec, ...]:
     return models
 
 
-def instructed(agent: AgentSpec, messages: list[Message]) -> list[Message]:
+def instructed(agent: AgentSpec, messages: list[Message], notice: str = "") -> list[Message]:
     """Return the messages for the model, all instructions first and in one message.
 
-    The agent's prompt leads, then the client's system messages. Many chat templates refuse a second system message, or
+    The agent's prompt leads, then the client's system messages, then a notice of ours. Many chat templates refuse a second system message, or
     one that is not the first.
     """
     instructions = [agent.system_prompt] if agent.system_prompt else []
@@ -85,7 +87,7 @@ def instructed(agent: AgentSpec, messages: list[Message]) -> list[Message]:
             instructions.append(_text(message))
         else:
             conversation.append(message)
-    text = "\n\n".join(filter(None, instructions))
+    text = "\n\n".join(filter(None, [*instructions, notice]))
     return [Message("system", text), *conversation] if text else conversation
 
 

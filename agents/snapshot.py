@@ -4,22 +4,21 @@ Requests read this copy and no table. A thread of its own reads it anew when a s
 process that saved the row, within POLL_SECONDS in every other.
 """
 
-import hmac
 import logging
 import threading
 from concurrent.futures import Future
-from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.utils import timezone
-from msgspec import Struct
 
 from agents import catalog
 from agents.errors import AgentNotFound
-from agents.models import Agent, ApiKey, LanguageModel, Provider, Revision, served_changed
-from agents.models.api_key import PREFIX_LENGTH, key_digest
+from agents.keyring import Keyring, KeySpec, read_keys
+from agents.limits.budgets import BudgetSpec
+from agents.limits.prices import highest_prices
+from agents.models import Agent, Budget, LanguageModel, Period, Provider, Revision, Unit, served_changed
+from agents.tools.mcp import McpToolSpec, read_mcp_tools
 from agents.types import AgentSpec, ModelSpec, Prices, ProviderSpec
 
 logger = logging.getLogger(__name__)
@@ -27,45 +26,43 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 
 
-class KeySpec(Struct, frozen=True):
-    """An API key as requests meet it; `agent_ids` of None opens every agent."""
-
-    id: UUID
-    name: str
-    digest: str
-    agent_ids: frozenset[UUID] | None
-    expires_at: datetime | None
-    revoked: bool
-
-    @property
-    def valid(self) -> bool:
-        return not self.revoked and (self.expires_at is None or timezone.now() < self.expires_at)
-
-    def opens(self, agent: AgentSpec) -> bool:
-        return self.agent_ids is None or agent.id in self.agent_ids
-
-
 class Snapshot:
-    """Agents, oldest first, and keys at one revision of the database."""
+    """Agents, oldest first, keys and budgets at one revision of the database."""
 
-    def __init__(self, revision: int, agents: list[AgentSpec], keys: dict[str, KeySpec]) -> None:
+    def __init__(
+        self,
+        revision: int,
+        agents: list[AgentSpec],
+        keys: Keyring,
+        *,
+        budgets: dict[UUID | None, list[BudgetSpec]] | None = None,
+        highest_prices: Prices | None = None,
+        mcp_tools: dict[UUID, tuple[McpToolSpec, ...]] | None = None,
+    ) -> None:
         self.revision = revision
         self.agents = agents
+        self.highest_prices = highest_prices
         self._by_name = {agent.name: agent for agent in agents}
         self._by_id = {agent.id: agent for agent in agents}
-        self._keys = keys
+        self.keys = keys
+        self._budgets = budgets or {}
+        self._mcp_tools = mcp_tools or {}
 
     @property
     def keyless(self) -> bool:
         """True while no key was ever made, so that the server is open on loopback."""
-        return not self._keys
+        return not self.keys
 
-    def authenticate(self, raw: str) -> KeySpec | None:
-        """Return the key that these characters are, if it is valid."""
-        key = self._keys.get(raw[:PREFIX_LENGTH])
-        if key is None or not hmac.compare_digest(key.digest, key_digest(raw)):
-            return None
-        return key if key.valid else None
+    def budgets(self, agent: AgentSpec, key: KeySpec | None) -> tuple[BudgetSpec, ...]:
+        """Return the budgets that a run counts for."""
+        if not self._budgets:
+            return ()
+        owners = (key.id, agent.id, None) if key else (agent.id, None)
+        return tuple(budget for owner in owners for budget in self._budgets.get(owner, ()))
+
+    def mcp_tools(self, agent: AgentSpec) -> tuple[McpToolSpec, ...]:
+        """Return the tools of MCP servers that an agent has."""
+        return self._mcp_tools.get(agent.id, ())
 
     def visible(self, key: KeySpec | None) -> list[AgentSpec]:
         """Return the agents that a caller may know of."""
@@ -109,8 +106,24 @@ def read_snapshot() -> Snapshot:
         _agent_spec(agent, models, default)
         for agent in Agent.objects.filter(enabled=True).order_by("created_at", "id").prefetch_related("fallbacks")
     ]
-    keys = {key.prefix: _key_spec(key) for key in ApiKey.objects.prefetch_related("agents")}
-    return Snapshot(revision, agents, keys)
+    in_use = {model for agent in agents for model in agent.models}
+    return Snapshot(
+        revision,
+        agents,
+        read_keys(),
+        budgets=read_budgets(),
+        highest_prices=highest_prices(in_use) or highest_prices(models.values()),
+        mcp_tools=read_mcp_tools(),
+    )
+
+
+def read_budgets() -> dict[UUID | None, list[BudgetSpec]]:
+    """Read the budgets, by the key or the agent that they are of; the server's own are under None."""
+    budgets: dict[UUID | None, list[BudgetSpec]] = {}
+    for row in Budget.objects.select_related("api_key", "agent"):
+        spec = BudgetSpec(row.pk, row.whose, Period(row.period), Unit(row.unit))
+        budgets.setdefault(row.api_key_id or row.agent_id, []).append(spec)
+    return budgets
 
 
 def read_models() -> dict[int, ModelSpec]:
@@ -187,22 +200,11 @@ def _agent_spec(row: Agent, models: dict[int, ModelSpec], default: ModelSpec | N
     )
 
 
-def _key_spec(row: ApiKey) -> KeySpec:
-    return KeySpec(
-        id=row.id,
-        name=row.name,
-        digest=row.digest,
-        agent_ids=frozenset(agent.id for agent in row.agents.all()) if row.limited else None,
-        expires_at=row.expires_at,
-        revoked=row.revoked_at is not None,
-    )
-
-
 class SnapshotKeeper:
     """Holds the current snapshot and renews it, from `start` to `stop`, in a thread of its own."""
 
     def __init__(self) -> None:
-        self.current = Snapshot(0, [], {})
+        self.current = Snapshot(0, [], Keyring({}))
         self._read: Future[None] = Future()
         self._wake = threading.Event()
         self._stopping = False

@@ -8,8 +8,8 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from agents.keyring import KeySpec
 from agents.runs import engine
-from agents.snapshot import KeySpec
 
 FORWARDING_HEADERS = (
     "forwarded",
@@ -37,7 +37,7 @@ class BearerKey(BaseAuthentication):
         scheme, _, raw = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not raw.strip():
             raise unauthorized("You didn't provide an API key. Send it as a header: Authorization: Bearer YOUR_KEY.")
-        key = snapshot.authenticate(raw.strip())
+        key = snapshot.keys.authenticate(raw.strip())
         if key is None:
             raise unauthorized("Incorrect API key provided. Ask the administrator of this server for one.")
         return None, key

@@ -16,17 +16,24 @@ from agents import errors
 logger = logging.getLogger(__name__)
 
 INVALID, API, RATE = "invalid_request_error", "api_error", "rate_limit_error"
+LONGEST_RETRY_AFTER = 120
+# Asking again is no use after these: an administrator has to act.
+FINAL = (errors.ProviderRefused, errors.BudgetExceeded)
 
 # The first class that fits, from the top.
 TABLE: list[tuple[type[Exception], int, str]] = [
     (errors.AgentNotFound, 404, INVALID),
     (errors.RequestConflict, 409, INVALID),
     (errors.InvalidRequest, 400, INVALID),
+    (errors.RateLimitExceeded, 429, RATE),
+    (errors.BudgetExceeded, 429, "insufficient_quota"),
+    (errors.LimitsUnavailable, 503, API),
     (errors.RunTimeout, 504, API),
     (errors.ToolLoop, 502, API),
     (errors.RunAbandoned, 499, API),
     (errors.ServerStopped, 503, API),
     (errors.UsageNotRecorded, 503, API),
+    (errors.RunFailed, 500, API),
     (errors.ProviderRateLimited, 429, RATE),
     (errors.ProviderTimeout, 504, API),
     (errors.ProviderError, 502, API),
@@ -37,7 +44,6 @@ TABLE: list[tuple[type[Exception], int, str]] = [
     (exceptions.NotFound, 404, INVALID),
     (Http404, 404, INVALID),
     (RequestDataTooBig, 413, INVALID),
-    (exceptions.Throttled, 429, RATE),
 ]
 
 
@@ -74,9 +80,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         response["WWW-Authenticate"] = "Bearer"
     if isinstance(error, exceptions.MethodNotAllowed):
         response["Allow"] = ", ".join(context["view"].allowed_methods)
+    if isinstance(error, errors.RateLimitExceeded):
+        response["Retry-After"] = str(min(max(1, error.retry_after), LONGEST_RETRY_AFTER))
     if isinstance(error, errors.ProviderRateLimited):
         response["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
-    if isinstance(error, errors.ProviderRefused) or getattr(error, "code", None) == "idempotency_key_reused":
-        # Asking again is no use: an administrator has to act, or the client to choose another key.
+    if isinstance(error, FINAL) or getattr(error, "code", None) == "idempotency_key_reused":
         response["x-should-retry"] = "false"
     return response

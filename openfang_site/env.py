@@ -5,6 +5,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from agents.networks import Network, read_networks
+
 
 def env_str(name: str, default: str = "") -> str:
     return os.environ.get(name, "").strip() or default
@@ -32,6 +34,28 @@ def env_bool(name: str, default: bool) -> bool:
     if text in {"0", "false", "no", "off"}:
         return False
     raise ImproperlyConfigured(f"{name}={text!r} is neither true nor false.")
+
+
+def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    text = env_str(name, default).lower()
+    if text not in choices:
+        raise ImproperlyConfigured(f"{name}={text!r} is none of {', '.join(choices)}.")
+    return text
+
+
+def env_networks(name: str) -> tuple[Network, ...]:
+    try:
+        return read_networks(env_str(name))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from None
+
+
+def env_api_key(name: str) -> str:
+    """Read a key that clients will send in a header."""
+    key = env_str(name)
+    if key and not (len(key) >= 16 and key.isascii() and key.isprintable() and " " not in key):
+        raise ImproperlyConfigured(f"{name} is shorter than 16 characters, or has some that no header can carry.")
+    return key
 
 
 def env_list(name: str, default: list[str]) -> list[str]:

@@ -7,7 +7,16 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from openfang_site import admin_theme
-from openfang_site.env import env_bool, env_int, env_list, env_path, env_str
+from openfang_site.env import (
+    env_api_key,
+    env_bool,
+    env_choice,
+    env_int,
+    env_list,
+    env_networks,
+    env_path,
+    env_str,
+)
 from openfang_site.secret_key import kept_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -26,11 +35,35 @@ OPENFANG_DRAIN_SECONDS = env_int("OPENFANG_DRAIN_SECONDS", 20, low=0, high=3600)
 OPENFANG_SHELL_NETWORK = env_bool("OPENFANG_SHELL_NETWORK", False)
 OPENFANG_TRANSCRIPT_HOURS = env_int("OPENFANG_TRANSCRIPT_HOURS", 24, low=0, high=24 * 30)
 OPENFANG_KEEP_TOOL_ARGUMENTS = env_bool("OPENFANG_KEEP_TOOL_ARGUMENTS", False)
+# Days that prompts and answers are kept, encrypted; 0: they are not stored.
+OPENFANG_STORE_CONTENT_DAYS = env_int("OPENFANG_STORE_CONTENT_DAYS", 0, low=0, high=3650)
 # Hosts, addresses and networks (with a port or without) that web_fetch may reach although they are private.
 OPENFANG_FETCH_ALLOW = env_list("OPENFANG_FETCH_ALLOW", [])
 OPENFANG_SEARCH_URL = env_str("OPENFANG_SEARCH_URL")
 BRAVE_API_KEY = env_str("BRAVE_API_KEY")
 REDIS_URL = env_str("REDIS_URL")
+
+# --- Keys, limits and budgets (docs/limits.md) --------------------------------------------------------------------
+# Opens every agent, without a row of its own.
+OPENFANG_API_KEY = env_api_key("OPENFANG_API_KEY")
+# Where X-Forwarded-For is believed.
+OPENFANG_TRUSTED_PROXIES = env_networks("OPENFANG_TRUSTED_PROXIES")
+# Requests a minute per address, while there are no keys.
+OPENFANG_OPEN_RPM = env_int("OPENFANG_OPEN_RPM", 0, low=0, high=1_000_000)
+OPENFANG_LIMITS_WITHOUT_REDIS = env_choice("OPENFANG_LIMITS_WITHOUT_REDIS", "local", ("local", "refuse"))
+OPENFANG_UNKNOWN_PRICE = env_choice("OPENFANG_UNKNOWN_PRICE", "highest", ("highest", "free", "refuse"))
+OPENFANG_ALERT_WEBHOOK = env_str("OPENFANG_ALERT_WEBHOOK")
+OPENFANG_ALERT_SECRET = env_str("OPENFANG_ALERT_SECRET")
+if OPENFANG_ALERT_WEBHOOK and not OPENFANG_ALERT_SECRET:
+    raise ImproperlyConfigured("OPENFANG_ALERT_WEBHOOK needs OPENFANG_ALERT_SECRET, with which its calls are signed.")
+OPENFANG_ALERT_EMAIL = env_list("OPENFANG_ALERT_EMAIL", [])
+EMAIL_HOST = env_str("EMAIL_HOST", "localhost")
+EMAIL_PORT = env_int("EMAIL_PORT", 25, low=1, high=65535)
+EMAIL_HOST_USER = env_str("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env_str("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env_bool("EMAIL_USE_TLS", False)
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env_str("DEFAULT_FROM_EMAIL", "openfang@localhost")
 
 # --- Django -------------------------------------------------------------------------------------------------------
 DEBUG = env_bool("OPENFANG_DEBUG", False)
@@ -50,6 +83,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "channels",
+    "django_ratelimit",
     "agents",
     "openai_compat",
     "openfang_site",
@@ -112,6 +146,31 @@ def database() -> dict[str, Any]:
 
 
 DATABASES = {"default": database()}
+
+if REDIS_URL:
+    CACHES: dict[str, Any] = {"default": {"BACKEND": "agents.limits.cache.RedisOrLocal", "LOCATION": REDIS_URL}}
+    # django-ratelimit knows Redis by the names of other packages only.
+    SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001"]
+else:
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            # Django's 300 would throw counters away while they count.
+            "OPTIONS": {"MAX_ENTRIES": 100_000},
+        }
+    }
+    # One process serves, so the cache need not be shared.
+    SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
+
+# What tells the admin's live pages that requests have begun or ended.
+CHANNEL_LAYERS: dict[str, Any] = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+if REDIS_URL:
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.core.RedisChannelLayer",
+            "CONFIG": {"hosts": [REDIS_URL], "prefix": "openfang"},
+        }
+    }
 
 # Under ASGI a shared, persistent connection per thread is never given back; the pool keeps PostgreSQL's.
 CONN_MAX_AGE = 0

@@ -12,8 +12,8 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from agents.models.agent import Agent
-from agents.models.networks import read_networks
 from agents.models.served import Revision, Served, ServedQuerySet
+from agents.networks import read_networks
 
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 PREFIX_LENGTH = len("of_") + 8

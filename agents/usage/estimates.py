@@ -1,6 +1,8 @@
 """Tokens of an answer whose provider did not count them, or that was cut off before it could."""
 
-from agents.types import ImagePart, Message, ModelRequest
+from collections.abc import Iterable
+
+from agents.types import ImagePart, Message
 
 BYTES_PER_TOKEN = 4
 IMAGE_TOKENS = 765  # what a 1024 x 1024 image costs at OpenAI
@@ -11,8 +13,8 @@ def text_tokens(byte_count: int) -> int:
     return -(-byte_count // BYTES_PER_TOKEN)
 
 
-def prompt_tokens(request: ModelRequest) -> int:
-    return sum(map(_message_tokens, request.messages))
+def prompt_tokens(messages: Iterable[Message]) -> int:
+    return sum(map(_message_tokens, messages))
 
 
 def _message_tokens(message: Message) -> int:

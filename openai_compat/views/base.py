@@ -13,7 +13,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from agents.snapshot import KeySpec
+from agents.keyring import KeySpec
 from openai_compat.authentication import BearerKey
 from openai_compat.errors import exception_handler
 

@@ -6,8 +6,9 @@ import pytest
 from django.core.management import CommandError
 from django.utils import timezone
 
+from agents.keyring import KeySpec
 from agents.models import ApiKey
-from agents.snapshot import KeySpec, read_snapshot
+from agents.snapshot import read_snapshot
 from tests.agents.command_line import command
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +34,7 @@ def expiry() -> datetime:
 
 def bearer(raw: str) -> KeySpec:
     """Return the key that a request with these characters would have."""
-    key = read_snapshot().authenticate(raw.strip())
+    key = read_snapshot().keys.authenticate(raw.strip())
     assert key is not None
     return key
 
@@ -106,7 +107,7 @@ def test_a_name_is_used_once():
 def test_a_revoked_key_opens_nothing():
     raw = command("key", "create", "ci").out.strip()
     assert command("key", "revoke", "ci").out == "Revoked the key ci.\n"
-    assert read_snapshot().authenticate(raw) is None
+    assert read_snapshot().keys.authenticate(raw) is None
     assert "was revoked already" in command("key", "revoke", "ci").out
 
 
