@@ -12,7 +12,15 @@ from django.conf import settings
 from django.utils import timezone
 
 from agents import runner, transcripts
-from agents.errors import AgentError, ProviderRefused, RunAbandoned, ServerStopped, ToolFailed, UsageNotRecorded
+from agents.errors import (
+    AgentError,
+    ProviderRefused,
+    RunAbandoned,
+    RunFailed,
+    ServerStopped,
+    ToolFailed,
+    UsageNotRecorded,
+)
 from agents.history import PastTurn, restored, runs_in
 from agents.models import Status, UsageRecord
 from agents.models.usage import time_ordered_uuid
@@ -22,7 +30,8 @@ from agents.resumption import Beginning, Resumption
 from agents.snapshot import Snapshot
 from agents.tools import built_in_tools
 from agents.tools.context import RunContext
-from agents.tools.toolbox import RunTools
+from agents.tools.mcp import McpPool
+from agents.tools.toolbox import RunTools, Tool
 from agents.transcripts import Origin, PastAnswer, PastRun
 from agents.types import (
     AgentSpec,
@@ -52,6 +61,7 @@ class Parts:
     ledger: Ledger
     provider: Provider
     resumption: Resumption
+    mcp: McpPool
     stopping: Callable[[], bool]
 
 
@@ -76,7 +86,11 @@ class Run:
         self._parent_id = parent_id
         self._depth = depth
         self._models = able_models(agent, request)
-        self._tools = built_in_tools(agent.tools) if agent.takes_tools else []
+        mcp_tools = parts.snapshot().mcp_tools(agent) if agent.takes_tools else ()
+        self._missing_tools = parts.mcp.notice_for(mcp_tools)
+        self._tools: list[Tool] = []
+        if agent.takes_tools:
+            self._tools = [*built_in_tools(agent.tools), *parts.mcp.tools_for(mcp_tools)]
         self._origin = Origin(request.id, agent.id, caller.scope, "", request.idempotency_key)
         self._past = PastRun()
         self._said: list[str] = []
@@ -86,7 +100,7 @@ class Run:
         """Yield the answer: deltas, the calls made, and Finished last, by when the usage row is closed."""
         beginning = await self._beginning()
         recording = Recording(self._opening_row())
-        error: AgentError | None = RunAbandoned("The client left before the answer was complete.")
+        error: AgentError | None = RunFailed("The server failed to answer this request.")
         try:
             await self._parts.ledger.open(recording.row)
             if beginning.answer is not None:
@@ -103,6 +117,9 @@ class Run:
             error = None
         except AgentError as failure:
             error = failure
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            error = RunAbandoned("The client left before the answer was complete.")
             raise
         finally:
             await self._end(recording, error, beginning)
@@ -142,7 +159,7 @@ class Run:
         if runs := runs_in(messages):
             look_up = partial(transcripts.runs_of, runs, self._agent.id, self._caller.scope)
             past = await self._parts.ledger.perform(look_up)
-        return instructed(self._agent, restored(messages, past))
+        return instructed(self._agent, restored(messages, past), self._missing_tools)
 
     def _toolbox(self, deadline: float) -> RunTools:
         context = RunContext(
@@ -219,10 +236,12 @@ class Run:
         code = error.code if error else ""
         recording.close(status, http_status=self._request.http_status(error), error_code=code)
         if isinstance(error, UsageNotRecorded):
-            self._parts.ledger.close_later(recording.row, recording.steps)
+            self._parts.ledger.close_later(recording.row, recording.steps, recording.conversation)
             self._parts.resumption.ended(self._origin)
             return
-        closing = asyncio.ensure_future(self._parts.ledger.close(recording.row, recording.steps))
+        closing = asyncio.ensure_future(
+            self._parts.ledger.close(recording.row, recording.steps, recording.conversation)
+        )
         closing.add_done_callback(lambda _: self._parts.resumption.ended(self._origin))
         await asyncio.shield(closing)
 

@@ -1,18 +1,22 @@
-"""The whole application: /v1 goes to the OpenAI-compatible consumer, everything else to Django."""
+"""The whole application: /v1 goes to the OpenAI-compatible consumer, WebSockets to live pages, the rest to Django."""
 
 import os
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "openfang_site.settings")
 
-from channels.routing import ProtocolTypeRouter
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator, WebsocketDenier
 from django.core.asgi import get_asgi_application
+from django.urls import path, re_path
 
 from openfang_site.static_files import StaticFiles
 
 django_application = StaticFiles(get_asgi_application())
 
-from openai_compat.consumers import OpenAIConsumer  # noqa: E402 -- needs the apps that get_asgi_application loads
+from agents.live import RequestsConsumer  # noqa: E402 -- needs the apps that get_asgi_application loads
+from openai_compat.consumers import OpenAIConsumer  # noqa: E402
 
 openai_application = OpenAIConsumer.as_asgi()
 
@@ -23,4 +27,7 @@ async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await app(scope, receive, send)
 
 
-application = ProtocolTypeRouter({"http": http})
+live_pages = [path("admin/live/requests/", RequestsConsumer.as_asgi()), re_path("", WebsocketDenier.as_asgi())]
+websocket = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(live_pages)))
+
+application = ProtocolTypeRouter({"http": http, "websocket": websocket})

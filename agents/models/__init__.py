@@ -3,10 +3,12 @@
 from agents.models.agent import Agent, AgentFallback
 from agents.models.api_key import ApiKey
 from agents.models.budget import Budget, BudgetPeriod, Period, Reservation, Unit
+from agents.models.content import StoredContent
 from agents.models.mcp import AgentMcpTool, McpServer, McpTransport
 from agents.models.memory import Memory
+from agents.models.price import ModelPrice
 from agents.models.provider import LanguageModel, Provider, ProviderKind
-from agents.models.rollup import UsageRollup
+from agents.models.rollup import DailyRollup, EndUserDay, UsageRollup
 from agents.models.served import Revision, served_changed
 from agents.models.transcript import Transcript
 from agents.models.usage import Status, StepKind, TokenSource, UsageRecord, UsageStep
@@ -19,10 +21,13 @@ __all__ = [
     "ApiKey",
     "Budget",
     "BudgetPeriod",
+    "DailyRollup",
+    "EndUserDay",
     "LanguageModel",
     "McpServer",
     "McpTransport",
     "Memory",
+    "ModelPrice",
     "Period",
     "Provider",
     "ProviderKind",
@@ -30,6 +35,7 @@ __all__ = [
     "Revision",
     "Status",
     "StepKind",
+    "StoredContent",
     "TokenSource",
     "Transcript",
     "Unit",

@@ -26,10 +26,11 @@ HISTOGRAM_BOUNDS = (
 )
 HISTOGRAM_BUCKETS = (*(f"le_{bound}" for bound in HISTOGRAM_BOUNDS), "over")
 QUARTER_HOUR = 900
+ROLLUP_NAMESPACE = uuid.UUID("7d1f3c0e-6d0c-5f4f-9c39-0d6f1f9f1c11")
 
 
-class UsageRollup(models.Model):
-    """What was used in one UTC quarter of an hour, by agent, key and model; added to as each request is closed.
+class Rollup(models.Model):
+    """What was used in one span of time, by agent, key and model; added to as each request is closed.
 
     `id` is made of the other dimensions, so that one statement adds to the row or creates it. Beside the fields here
     there is a count per histogram bucket, `duration_<bucket>` and `first_token_<bucket>`.
@@ -58,7 +59,7 @@ class UsageRollup(models.Model):
     tool_calls = models.PositiveBigIntegerField(default=0)
 
     class Meta:
-        indexes = [models.Index(fields=["agent_id", "start"], name="rollup_by_agent")]
+        abstract = True
 
     def __str__(self) -> str:
         return f"{self.start:%Y-%m-%d %H:%M} {self.agent_name}"
@@ -66,6 +67,33 @@ class UsageRollup(models.Model):
 
 for _bucket in HISTOGRAM_BUCKETS:
     for _metric in ("duration", "first_token"):
-        UsageRollup.add_to_class(f"{_metric}_{_bucket}", models.PositiveBigIntegerField(default=0))
+        Rollup.add_to_class(f"{_metric}_{_bucket}", models.PositiveBigIntegerField(default=0))
 
-ROLLUP_NAMESPACE = uuid.UUID("7d1f3c0e-6d0c-5f4f-9c39-0d6f1f9f1c11")
+
+class UsageRollup(Rollup):
+    """Sums of UTC quarters of an hour."""
+
+    class Meta:
+        indexes = [models.Index(fields=["agent_id", "start"], name="rollup_by_agent")]
+
+
+class DailyRollup(Rollup):
+    """Sums of UTC days: with many agents, keys and models a quarter of an hour is hardly less than its requests."""
+
+
+class EndUserDay(models.Model):
+    """What one end user, as clients name them, used in a UTC day."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    start = models.DateTimeField(db_index=True)
+    end_user = models.CharField(max_length=200)
+    requests = models.PositiveBigIntegerField(default=0)
+    failed = models.PositiveBigIntegerField(default=0)
+    lost = models.PositiveBigIntegerField(default=0)
+    prompt_tokens = models.PositiveBigIntegerField(default=0)
+    completion_tokens = models.PositiveBigIntegerField(default=0)
+    cost = UsdField(default=0)
+    unpriced = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d} {self.end_user}"

@@ -90,6 +90,10 @@ class UsageRecord(TokenCounts):
             models.Index(fields=["agent", "-started_at"], name="usage_by_agent"),
             models.Index(fields=["api_key", "-started_at"], name="usage_by_key"),
             models.Index(fields=["worker_id"], name="usage_running", condition=models.Q(status="running")),
+            models.Index(fields=["status", "-started_at"], name="usage_by_status"),
+            # With the time in it the slowest of a period are found without reading the rows of others.
+            models.Index(fields=["-duration_ms", "started_at"], name="usage_by_duration"),
+            models.Index(fields=["parent_id"], name="usage_by_parent", condition=models.Q(parent_id__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -111,6 +115,7 @@ class UsageStep(TokenCounts):
     provider = models.CharField(max_length=64, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
     token_source = models.CharField(max_length=16, choices=TokenSource.choices, default=TokenSource.NONE)
+    started_ms = models.PositiveIntegerField("started (ms)", default=0, help_text="After the request's start.")
     first_token_ms = models.PositiveIntegerField("first token (ms)", null=True, blank=True)
     duration_ms = models.PositiveIntegerField("duration (ms)")
     arguments_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of a tool call's arguments.")

@@ -13,15 +13,20 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
+from django.dispatch import Signal
 from msgspec import Struct
 
 from agents.errors import UsageNotRecorded
-from agents.models import Status, UsageRecord, UsageStep
-from agents.usage import workers
+from agents.models import ModelPrice, Status, UsageRecord, UsageStep
+from agents.usage import content, workers
+from agents.usage.content import Conversation
 from agents.usage.rollups import add_to_rollups, take_back_lost
 from agents.usage.statements import Insert, prepared
 
 logger = logging.getLogger(__name__)
+
+# Sent from the ledger's thread after a commit: `ids` of requests that have begun or ended, and the `loop` they are on.
+requests_changed = Signal()
 
 T = TypeVar("T")
 
@@ -47,7 +52,7 @@ CLOSE_ROW = (
     f"UPDATE {UsageRecord._meta.db_table} SET {', '.join(f'{field.column} = %s' for field in CLOSING_FIELDS)} "
     "WHERE id = %s AND status = %s"
 )
-LOST_FIELDS = [field.attname for field in UsageRecord._meta.concrete_fields if field.name in IDENTITY]
+LOST_FIELDS = [field.attname for field in UsageRecord._meta.concrete_fields if field.name in (*IDENTITY, "end_user")]
 
 
 class Entry(Struct, eq=False):
@@ -56,6 +61,7 @@ class Entry(Struct, eq=False):
     row: UsageRecord
     committed: asyncio.Future[None]
     steps: list[UsageStep] | None = None
+    conversation: Conversation | None = None
 
     @property
     def opens(self) -> bool:
@@ -78,7 +84,8 @@ class Ledger:
         self.worker_id = UUID(int=0)
         self._queue: queue.SimpleQueue[Entry | Work | None] = queue.SimpleQueue()
         self._unwritten: list[Entry] = []
-        self._work_left: list[Work] = []
+        self._posted: list[Work] = []
+        self._waited_for: list[Work] = []
         self._renewed = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="openfang-ledger", daemon=True)
         self._registered: Future[UUID] = Future()
@@ -97,13 +104,14 @@ class Ledger:
         """Commit the row of a request that begins. Raises UsageNotRecorded if that cannot be done in `open_seconds`."""
         await self._commit(Entry(row, asyncio.get_running_loop().create_future()), self._open_seconds)
 
-    async def close(self, row: UsageRecord, steps: list[UsageStep]) -> None:
+    async def close(self, row: UsageRecord, steps: list[UsageStep], conversation: Conversation | None = None) -> None:
         """Commit how a request ended. Raises UsageNotRecorded after `close_seconds`; the row is still tried again."""
-        await self._commit(Entry(row, asyncio.get_running_loop().create_future(), steps), self._close_seconds)
+        committed = asyncio.get_running_loop().create_future()
+        await self._commit(Entry(row, committed, steps, conversation), self._close_seconds)
 
-    def close_later(self, row: UsageRecord, steps: list[UsageStep]) -> None:
+    def close_later(self, row: UsageRecord, steps: list[UsageStep], conversation: Conversation | None = None) -> None:
         """Have a row closed whose request waits for the database no longer."""
-        self._queue.put(Entry(row, asyncio.get_running_loop().create_future(), steps))
+        self._queue.put(Entry(row, asyncio.get_running_loop().create_future(), steps, conversation))
 
     async def perform(self, function: Callable[[], T]) -> T:
         """Call a function that uses the database in the ledger's thread, after what was entered before it."""
@@ -116,7 +124,7 @@ class Ledger:
             raise UsageNotRecorded("The server's database does not answer.") from None
 
     def post(self, function: Callable[[], object]) -> None:
-        """Have a function called like `perform` does, without waiting for it."""
+        """Have a function called in the ledger's thread, before what is entered after it, without waiting for it."""
         self._queue.put(Work(function))
 
     async def _commit(self, entry: Entry, seconds: float) -> None:
@@ -137,10 +145,14 @@ class Ledger:
         stopping = False
         while not stopping:
             stopping = self._gather()
+            # Whoever learns that a run is closed must find what it has left.
+            self._perform(self._posted)
             self._write()
-            self._perform()
+            self._perform(self._waited_for)
             if time.monotonic() - self._renewed >= workers.RENEW_SECONDS:
                 self._guarded(partial(workers.renew, worker_id))
+                self._guarded(content.delete_expired)
+                self._guarded(ModelPrice.objects.apply_due)
                 self._renewed = time.monotonic()
         self._guarded(partial(workers.leave, worker_id))
         connection.close()
@@ -150,10 +162,12 @@ class Ledger:
         try:
             entry = self._queue.get(timeout=RETRY_SECONDS if self._unwritten else workers.RENEW_SECONDS)
             while entry is not None:
-                if isinstance(entry, Work):
-                    self._work_left.append(entry)
-                else:
+                if isinstance(entry, Entry):
                     self._unwritten.append(entry)
+                elif entry.done is None:
+                    self._posted.append(entry)
+                else:
+                    self._waited_for.append(entry)
                 entry = self._queue.get_nowait()
         except queue.Empty:
             return False
@@ -172,9 +186,9 @@ class Ledger:
             else:
                 self._unwritten.append(entry)
 
-    def _perform(self) -> None:
-        works, self._work_left = self._work_left, []
-        for work in works:
+    def _perform(self, works: list[Work]) -> None:
+        while works:
+            work = works.pop(0)
             try:
                 _tell(work.done, work.function())
             except DatabaseError as error:
@@ -197,6 +211,7 @@ def _commit_entries(entries: list[Entry]) -> None:
     INSERT_RECORDS([entry.row for entry in entries if entry.opens])
     closed = [entry for entry in entries if entry.steps is not None and _close(entry.row)]
     INSERT_STEPS([step for entry in closed for step in entry.steps or ()])
+    content.store({entry.row.id: entry.conversation for entry in closed if entry.conversation is not None})
     add_to_rollups([entry.row for entry in closed])
 
 
@@ -221,7 +236,7 @@ def _update(row: UsageRecord, status: Status) -> bool:
 
 
 def _confirm(entries: list[Entry]) -> None:
-    """Let the requests go on that wait for these entries, each on its own event loop."""
+    """Let the requests go on that wait for these entries, each on its own event loop, and tell who watches."""
     waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for entry in entries:
         waiting.setdefault(entry.committed.get_loop(), []).append(entry.committed)
@@ -229,6 +244,9 @@ def _confirm(entries: list[Entry]) -> None:
         # The loop may have been closed under a request that nobody waits for any more.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(_resolve, futures)
+    if entries:
+        loop = entries[-1].committed.get_loop()
+        requests_changed.send(Ledger, ids=[entry.row.id for entry in entries], loop=loop)
 
 
 def _tell(done: asyncio.Future[Any] | None, result: object) -> None:

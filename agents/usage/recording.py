@@ -15,11 +15,13 @@ from agents.types import (
     FinishReason,
     LLMCallEnded,
     LLMCallStarted,
+    Message,
     ToolCallEnded,
     Usage,
     UsageSource,
 )
 from agents.usage import estimates
+from agents.usage.content import Conversation
 
 
 class Recording:
@@ -39,6 +41,16 @@ class Recording:
         self._call_began = 0.0
         self._call_first_token_ms: int | None = None
         self._call_bytes = 0
+        self._asked: list[Message] | None = None
+        self._heard: list[Delta] = []
+
+    @property
+    def conversation(self) -> Conversation | None:
+        """What was said, if that is stored."""
+        if self._asked is None:
+            return None
+        answer = "".join(delta.text for delta in self._heard)
+        return Conversation(self._asked, answer, "".join(delta.reasoning for delta in self._heard))
 
     def observe(self, event: Event) -> None:
         if type(event) is Delta:
@@ -48,9 +60,13 @@ class Recording:
                     self._first_token_ms = _since(self._started)
             self._call_bytes += len(event.text.encode()) + len(event.reasoning.encode())
             self._call_bytes += sum(len(piece.arguments.encode()) for piece in event.tool_calls)
+            if self._asked is not None:
+                self._heard.append(event)
         elif isinstance(event, LLMCallStarted):
             self._call, self._call_began = event, time.monotonic()
             self._call_first_token_ms, self._call_bytes = None, 0
+            if settings.OPENFANG_STORE_CONTENT_DAYS:
+                self._asked, self._heard = event.request.messages, []
         elif isinstance(event, LLMCallEnded):
             self._end_call(event.usage, event.error_code)
         elif isinstance(event, ToolCallEnded):
@@ -65,7 +81,7 @@ class Recording:
         if usage is not None:
             source = UsageSource.PROVIDER
         elif self._call_first_token_ms is not None or not error_code:
-            usage = Usage(estimates.prompt_tokens(call.request), estimates.text_tokens(self._call_bytes))
+            usage = Usage(estimates.prompt_tokens(call.request.messages), estimates.text_tokens(self._call_bytes))
             source = UsageSource.ESTIMATED
         else:
             usage, source = Usage(), UsageSource.NONE
@@ -79,6 +95,7 @@ class Recording:
                 provider=call.model.provider.name,
                 error_code=error_code,
                 token_source=source,
+                started_ms=round((self._call_began - self._started) * 1000),
                 first_token_ms=self._call_first_token_ms,
                 duration_ms=_since(self._call_began),
                 prompt_tokens=usage.prompt_tokens,
@@ -103,6 +120,7 @@ class Recording:
                 kind=StepKind.TOOL,
                 name=event.call.function.name[:200],
                 error_code="tool_failed" if event.is_error else "",
+                started_ms=max(0, _since(self._started) - event.duration_ms),
                 duration_ms=event.duration_ms,
                 arguments_digest=hashlib.sha256(arguments.encode()).hexdigest(),
                 arguments=arguments.replace("\x00", "") if settings.OPENFANG_KEEP_TOOL_ARGUMENTS else "",

@@ -1,22 +1,22 @@
-"""Sums of closed requests by quarter of an hour, kept while the requests are closed."""
+"""Sums of closed requests by quarter of an hour and by day, kept while the requests are closed."""
 
 import uuid
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import connection
+from django.db import connection, models
 from django.db.models import F
 
-from agents.models import Status, UsageRecord, UsageRollup
+from agents.models import DailyRollup, EndUserDay, Status, UsageRecord, UsageRollup
 from agents.models.rollup import HISTOGRAM_BOUNDS, HISTOGRAM_BUCKETS, QUARTER_HOUR, ROLLUP_NAMESPACE
 
-DIMENSIONS = ("id", "start", "agent_id", "agent_name", "api_key_id", "api_key_name", "provider", "model")
-FIELDS = {field.name: field for field in UsageRollup._meta.concrete_fields}
-COUNTS = tuple(name for name in FIELDS if name not in DIMENSIONS)
 STATUS_COUNTS = {Status.FAILED: "failed", Status.CANCELLED: "cancelled", Status.LOST: "lost"}
+BY_WHAT = ("agent_id", "agent_name", "api_key_id", "api_key_name", "provider", "model")
+
+Place = tuple[Any, ...]
 
 
 def quarter_hour(moment: datetime) -> datetime:
@@ -24,77 +24,101 @@ def quarter_hour(moment: datetime) -> datetime:
     return datetime.fromtimestamp(seconds - seconds % QUARTER_HOUR, UTC)
 
 
+def day(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def bucket(milliseconds: int) -> str:
     """Return the histogram bucket that a duration falls in."""
     return HISTOGRAM_BUCKETS[bisect_left(HISTOGRAM_BOUNDS, milliseconds)]
 
 
+class Sums:
+    """A table of sums: a row for each start of its spans and each set of what the requests have in common."""
+
+    def __init__(
+        self, table: type[models.Model], start: Callable[[datetime], datetime], dimensions: tuple[str, ...]
+    ) -> None:
+        self._table = table
+        self._start = start
+        self._dimensions = dimensions
+        placing = ("id", "start", *dimensions)
+        fields = {field.name: field for field in table._meta.concrete_fields}
+        self._counts = [name for name in fields if name not in placing]
+        self._fields = [fields[name] for name in (*placing, *self._counts)]
+        self._upsert = self._statement([*placing, *self._counts])
+
+    def add(self, closed: Iterable[UsageRecord]) -> None:
+        sums: dict[Place, dict[str, Any]] = defaultdict(lambda: dict.fromkeys(self._counts, 0))
+        for record in closed:
+            row = sums[self._place(record)]
+            for name, value in _counts(record).items():
+                if name in row:
+                    row[name] += value
+        # In one order everywhere, so that two writers never wait for each other in a circle.
+        rows = [(*place, *counts.values()) for place, counts in sorted(sums.items(), key=lambda item: item[0][0])]
+        prepared = [
+            [field.get_db_prep_save(value, connection) for field, value in zip(self._fields, row, strict=True)]
+            for row in rows
+        ]
+        if prepared:
+            with connection.cursor() as cursor:
+                cursor.executemany(self._upsert, prepared)
+
+    def take_back(self, record: UsageRecord) -> None:
+        less = {name: F(name) - value for name, value in _counts(record).items() if value and name in self._counts}
+        self._table._default_manager.filter(pk=self._place(record)[0]).update(**less)
+
+    def _place(self, record: UsageRecord) -> Place:
+        named = (self._start(record.started_at), *(getattr(record, name) for name in self._dimensions))
+        return (uuid.uuid5(ROLLUP_NAMESPACE, "\x1f".join(map(str, named))), *named)
+
+    def _statement(self, columns: list[str]) -> str:
+        """Return the statement that adds to a row or creates it; SQLite and PostgreSQL share its form."""
+        table = self._table._meta.db_table
+        added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in self._counts)
+        return (
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))}) "
+            f"ON CONFLICT (id) DO UPDATE SET {added}"
+        )
+
+
+BY_QUARTER_HOUR = Sums(UsageRollup, quarter_hour, BY_WHAT)
+BY_DAY = Sums(DailyRollup, day, BY_WHAT)
+BY_END_USER = Sums(EndUserDay, day, ("end_user",))
+
+
 def add_to_rollups(closed: Iterable[UsageRecord]) -> None:
     """Add closed requests to their rows; belongs in the transaction that closes them."""
-    _add(map(_contribution, closed))
+    records = list(closed)
+    BY_QUARTER_HOUR.add(records)
+    BY_DAY.add(records)
+    BY_END_USER.add(record for record in records if record.end_user)
 
 
-def take_back_lost(row: UsageRecord) -> None:
+def take_back_lost(record: UsageRecord) -> None:
     """Take a request out again that was counted as lost, before it is counted for what it turned out to be."""
-    (rollup_id, *_), counts = _contribution(row)
-    less = {name: F(name) - value for name, value in counts.items() if value}
-    UsageRollup.objects.filter(pk=rollup_id).update(**less)
+    for sums in (BY_QUARTER_HOUR, BY_DAY, BY_END_USER):
+        sums.take_back(record)
 
 
-Dimensions = tuple[Any, ...]
-
-
-def _contribution(row: UsageRecord) -> tuple[Dimensions, dict[str, Any]]:
-    start = quarter_hour(row.started_at)
-    named = (start, row.agent_id, row.agent_name, row.api_key_id, row.api_key_name, row.provider, row.model)
-    rollup_id = uuid.uuid5(ROLLUP_NAMESPACE, "\x1f".join(map(str, named)))
+def _counts(record: UsageRecord) -> dict[str, Any]:
     counts: dict[str, Any] = {
         "requests": 1,
-        "streamed": int(row.streamed),
-        "prompt_tokens": row.prompt_tokens,
-        "completion_tokens": row.completion_tokens,
-        "cached_tokens": row.cached_tokens,
-        "reasoning_tokens": row.reasoning_tokens,
-        "cost": row.cost or 0,
-        "unpriced": int(row.cost is None and row.status != Status.LOST),
-        "llm_calls": row.llm_calls,
-        "tool_calls": row.tool_calls,
+        "streamed": int(record.streamed),
+        "prompt_tokens": record.prompt_tokens,
+        "completion_tokens": record.completion_tokens,
+        "cached_tokens": record.cached_tokens,
+        "reasoning_tokens": record.reasoning_tokens,
+        "cost": record.cost or 0,
+        "unpriced": int(record.cost is None and record.status != Status.LOST),
+        "llm_calls": record.llm_calls,
+        "tool_calls": record.tool_calls,
     }
-    if name := STATUS_COUNTS.get(Status(row.status)):
+    if name := STATUS_COUNTS.get(Status(record.status)):
         counts[name] = 1
-    if row.duration_ms is not None:
-        counts[f"duration_{bucket(row.duration_ms)}"] = 1
-    if row.first_token_ms is not None:
-        counts[f"first_token_{bucket(row.first_token_ms)}"] = 1
-    return (rollup_id, *named), counts
-
-
-def _add(contributions: Iterable[tuple[Dimensions, dict[str, Any]]]) -> None:
-    sums: dict[Dimensions, dict[str, Any]] = defaultdict(lambda: dict.fromkeys(COUNTS, 0))
-    for dimensions, counts in contributions:
-        row = sums[dimensions]
-        for name, value in counts.items():
-            row[name] += value
-    # In one order everywhere, so that two writers never wait for each other in a circle.
-    rows = [(*dimensions, *counts.values()) for dimensions, counts in sorted(sums.items(), key=lambda item: item[0][0])]
-    if not rows:
-        return
-    fields = [FIELDS[name] for name in (*DIMENSIONS, *COUNTS)]
-    prepared = [
-        [field.get_db_prep_save(value, connection) for field, value in zip(fields, row, strict=True)] for row in rows
-    ]
-    with connection.cursor() as cursor:
-        cursor.executemany(UPSERT, prepared)
-
-
-def _upsert() -> str:
-    """Return the statement that adds to a row or creates it; SQLite and PostgreSQL share its form."""
-    table = UsageRollup._meta.db_table
-    columns = (*DIMENSIONS, *COUNTS)
-    return (
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))}) "
-        f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = {table}.{name} + excluded.{name}' for name in COUNTS)}"
-    )
-
-
-UPSERT = _upsert()
+    if record.duration_ms is not None:
+        counts[f"duration_{bucket(record.duration_ms)}"] = 1
+    if record.first_token_ms is not None:
+        counts[f"first_token_{bucket(record.first_token_ms)}"] = 1
+    return counts

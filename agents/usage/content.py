@@ -1,0 +1,73 @@
+"""Prompts and answers, kept for some days where the server is set to keep them, and for those who may see them."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.utils import timezone
+from msgspec import Struct
+
+from agents.models import StoredContent
+from agents.models.encryption import InvalidToken, decrypt, encrypt
+from agents.types import ImagePart, Message, Part, TextPart
+
+LONGEST_TEXT = 100_000
+DELETED_AT_ONCE = 500
+
+
+class Conversation(Struct):
+    """What the model was last sent in a run, with all that went before, and what it said to that."""
+
+    messages: list[Message]
+    answer: str = ""
+    reasoning: str = ""
+
+
+def store(conversations: dict[UUID, Conversation]) -> None:
+    """Keep conversations; belongs in the transaction that closes their requests."""
+    expires_at = timezone.now() + timedelta(days=settings.OPENFANG_STORE_CONTENT_DAYS)
+    StoredContent.objects.bulk_create(
+        StoredContent(id=request_id, content=encrypt(msgspec.json.encode(_bounded(said))), expires_at=expires_at)
+        for request_id, said in conversations.items()
+    )
+
+
+def conversation_of(request_id: UUID) -> Conversation | None:
+    """Return what was said in a request, if it was stored, is not over its time, and can be decrypted."""
+    row = StoredContent.objects.filter(pk=request_id, expires_at__gt=timezone.now()).first()
+    if row is None:
+        return None
+    try:
+        return msgspec.json.decode(decrypt(bytes(row.content)), type=Conversation)
+    except InvalidToken:
+        return None
+
+
+def delete_expired() -> None:
+    """Delete some of what is over its time; called every few seconds, so that no deletion holds up a request."""
+    expired = StoredContent.objects.filter(expires_at__lte=timezone.now()).values("pk")[:DELETED_AT_ONCE]
+    StoredContent.objects.filter(pk__in=list(expired.values_list("pk", flat=True))).delete()
+
+
+def _bounded(said: Conversation) -> Conversation:
+    messages = [msgspec.structs.replace(message, content=_content(message.content)) for message in said.messages]
+    return Conversation(messages, _cut(said.answer), _cut(said.reasoning))
+
+
+def _content(content: str | list[Part] | None) -> Any:
+    if isinstance(content, list):
+        return [_part(part) for part in content]
+    return None if content is None else _cut(content)
+
+
+def _part(part: Part) -> Part:
+    if isinstance(part, ImagePart):
+        return TextPart(f"[an image, {len(part.image_url.url) * 3 // 4:,} bytes]")
+    return TextPart(_cut(part.text))
+
+
+def _cut(text: str) -> str:
+    left_out = len(text) - LONGEST_TEXT
+    return text if left_out <= 0 else f"{text[:LONGEST_TEXT]}\n[{left_out:,} more characters were not stored]"
