@@ -84,6 +84,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "channels",
     "django_ratelimit",
+    "simple_history",
     "agents",
     "openai_compat",
     "openfang_site",
@@ -96,6 +97,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",  # tells the history who makes a change
 ]
 TEMPLATES = [
     {

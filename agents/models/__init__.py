@@ -3,6 +3,7 @@
 from agents.models.agent import Agent, AgentFallback
 from agents.models.api_key import ApiKey
 from agents.models.budget import Budget, BudgetPeriod, Period, Reservation, Unit
+from agents.models.changes import changes_of
 from agents.models.content import StoredContent
 from agents.models.mcp import AgentMcpTool, McpServer, McpTransport
 from agents.models.memory import Memory
@@ -43,5 +44,6 @@ __all__ = [
     "UsageRollup",
     "UsageStep",
     "Worker",
+    "changes_of",
     "served_changed",
 ]
