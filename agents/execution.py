@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from agents import runner, transcripts
+from agents.admission import Admission
 from agents.errors import (
     AgentError,
     ProviderRefused,
@@ -39,6 +40,7 @@ from agents.types import (
     Delta,
     Event,
     Finished,
+    LLMCallStarted,
     Message,
     ModelRequest,
     Parameters,
@@ -92,6 +94,15 @@ class Run:
         if agent.takes_tools:
             self._tools = [*built_in_tools(agent.tools), *parts.mcp.tools_for(mcp_tools)]
         self._origin = Origin(request.id, agent.id, caller.scope, "", request.idempotency_key)
+        self._admission = Admission(
+            parts.ledger,
+            parts.snapshot(),
+            agent=agent,
+            models=self._models,
+            request=request,
+            caller=caller,
+            nested=depth > 0,
+        )
         self._past = PastRun()
         self._said: list[str] = []
         self._reasoned: list[str] = []
@@ -102,13 +113,15 @@ class Run:
         recording = Recording(self._opening_row())
         error: AgentError | None = RunFailed("The server failed to answer this request.")
         try:
-            await self._parts.ledger.open(recording.row)
+            await self._admission.enter(recording.row, free=self.replayed)
             if beginning.answer is not None:
                 events = _replay(beginning.turns, beginning.answer)
             else:
                 events = self._run(beginning.turns)
             async with aclosing(events):
                 async for event in events:
+                    if type(event) is LLMCallStarted:
+                        await self._admission.before_call(recording.steps, event)
                     recording.observe(event)
                     if not self.replayed:
                         self._remember(event)
@@ -223,7 +236,10 @@ class Run:
         self._parts.ledger.post(partial(transcripts.save, self._origin, self._past))
 
     async def _end(self, recording: Recording, error: AgentError | None, beginning: Beginning) -> None:
-        """Commit the closing row, also when the request is being cancelled meanwhile."""
+        """Commit the closing row, also when the request is being cancelled meanwhile; what was refused has none."""
+        if self._admission.refused:
+            self._parts.resumption.ended(self._origin)
+            return
         if isinstance(error, RunAbandoned) and self._parts.stopping():
             error = ServerStopped("The server stopped before the answer was complete.")
         status = Status.OK if error is None else Status.FAILED
@@ -236,12 +252,10 @@ class Run:
         code = error.code if error else ""
         recording.close(status, http_status=self._request.http_status(error), error_code=code)
         if isinstance(error, UsageNotRecorded):
-            self._parts.ledger.close_later(recording.row, recording.steps, recording.conversation)
+            await self._admission.leave(recording, later=True)
             self._parts.resumption.ended(self._origin)
             return
-        closing = asyncio.ensure_future(
-            self._parts.ledger.close(recording.row, recording.steps, recording.conversation)
-        )
+        closing = asyncio.ensure_future(self._admission.leave(recording))
         closing.add_done_callback(lambda _: self._parts.resumption.ended(self._origin))
         await asyncio.shield(closing)
 

@@ -1,11 +1,12 @@
 """What a key may use of this server at once and within a minute, beside its number of requests."""
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 
 from django.core.cache import cache
 
-from agents.errors import RateLimitExceeded
+from agents.errors import LimitsUnavailable, RateLimitExceeded
 from agents.limits.counting import Minute, count, minute_of, shared
 
 SLOT_SECONDS = 60  # after which the slot of a process that was killed is free again
@@ -52,13 +53,15 @@ class Allowance:
 
     async def settle(self, used: int) -> None:
         """Give back the parallel request, and correct the tokens taken to those used."""
-        await count(lambda: self._correct(used))
-        await self._give_back_slot()
+        with suppress(LimitsUnavailable):
+            await count(lambda: self._correct(used))
+            await self._give_back_slot()
 
     async def add(self, used: int) -> None:
         """Count tokens of a run within this request's run."""
         if self.tokens_per_minute:
-            await count(lambda: minute_of(self._name).add("tokens", used))
+            with suppress(LimitsUnavailable):
+                await count(lambda: minute_of(self._name).add("tokens", used))
 
     def _take(self, tokens: int) -> None:
         if self._parallel_requests:

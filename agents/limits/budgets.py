@@ -70,23 +70,31 @@ class Hold(Struct, eq=False):
         return ((budget, budget.period.start(self.began)) for budget in self.budgets)
 
 
-def settle_and_reserve(closing: Collection[Hold], opening: Collection[Hold]) -> None:
-    """Enter what the closing runs have used, then reserve for the opening ones or set their `refusal`."""
-    if not closing and not opening:
+def reserve(holds: Collection[Hold]) -> None:
+    """Reserve for runs that begin, or set their `refusal`; those that come first are served first."""
+    if not holds:
         return
-    periods = Periods([*closing, *opening])
-    held = _take_reservations([hold.record_id for hold in closing])
-    for hold in closing:
-        for budget, row in periods.of(hold):
-            row.reserved -= held[hold.record_id].get(row.pk, 0)
-            row.spent += hold.used.of(budget.unit)
-            row.assumed += hold.used.assumed if budget.unit is Unit.USD else 0
+    periods = Periods(holds)
     made: list[Reservation] = []
-    for hold in opening:
+    for hold in holds:
         hold.refusal = periods.refusal(hold, hold.reserved)
         if hold.refusal is None:
             made += periods.reserve(hold, hold.reserved)
     Reservation.objects.bulk_create(made)
+    periods.save()
+
+
+def settle(holds: Collection[Hold]) -> None:
+    """Enter what runs have used that are over, in place of what they had reserved."""
+    if not holds:
+        return
+    periods = Periods(holds)
+    held = _take_reservations([hold.record_id for hold in holds])
+    for hold in holds:
+        for budget, row in periods.of(hold):
+            row.reserved -= held[hold.record_id].get(row.pk, 0)
+            row.spent += hold.used.of(budget.unit)
+            row.assumed += hold.used.assumed if budget.unit is Unit.USD else 0
     periods.save()
 
 

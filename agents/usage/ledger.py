@@ -16,7 +16,9 @@ from django.db import DatabaseError, connection, transaction
 from django.dispatch import Signal
 from msgspec import Struct
 
-from agents.errors import UsageNotRecorded
+from agents.errors import BudgetExceeded, UsageNotRecorded
+from agents.limits import budgets
+from agents.limits.budgets import Hold
 from agents.models import ModelPrice, Status, UsageRecord, UsageStep
 from agents.usage import content, workers
 from agents.usage.content import Conversation
@@ -62,10 +64,15 @@ class Entry(Struct, eq=False):
     committed: asyncio.Future[None]
     steps: list[UsageStep] | None = None
     conversation: Conversation | None = None
+    hold: Hold | None = None
 
     @property
     def opens(self) -> bool:
         return self.steps is None
+
+    @property
+    def refusal(self) -> BudgetExceeded | None:
+        return self.hold.refusal if self.opens and self.hold is not None else None
 
 
 class Work(Struct, eq=False):
@@ -100,18 +107,34 @@ class Ledger:
         self._queue.put(None)
         self._thread.join(timeout=self._close_seconds)
 
-    async def open(self, row: UsageRecord) -> None:
-        """Commit the row of a request that begins. Raises UsageNotRecorded if that cannot be done in `open_seconds`."""
-        await self._commit(Entry(row, asyncio.get_running_loop().create_future()), self._open_seconds)
+    async def open(self, row: UsageRecord, hold: Hold | None = None) -> None:
+        """Commit the row of a request that begins, and what it reserves of its budgets.
 
-    async def close(self, row: UsageRecord, steps: list[UsageStep], conversation: Conversation | None = None) -> None:
+        Raises UsageNotRecorded if that cannot be done in `open_seconds`, BudgetExceeded if a budget does not cover it.
+        """
+        committed = asyncio.get_running_loop().create_future()
+        await self._commit(Entry(row, committed, hold=hold), self._open_seconds)
+
+    async def close(
+        self,
+        row: UsageRecord,
+        steps: list[UsageStep],
+        conversation: Conversation | None = None,
+        hold: Hold | None = None,
+    ) -> None:
         """Commit how a request ended. Raises UsageNotRecorded after `close_seconds`; the row is still tried again."""
         committed = asyncio.get_running_loop().create_future()
-        await self._commit(Entry(row, committed, steps, conversation), self._close_seconds)
+        await self._commit(Entry(row, committed, steps, conversation, hold), self._close_seconds)
 
-    def close_later(self, row: UsageRecord, steps: list[UsageStep], conversation: Conversation | None = None) -> None:
+    def close_later(
+        self,
+        row: UsageRecord,
+        steps: list[UsageStep],
+        conversation: Conversation | None = None,
+        hold: Hold | None = None,
+    ) -> None:
         """Have a row closed whose request waits for the database no longer."""
-        self._queue.put(Entry(row, asyncio.get_running_loop().create_future(), steps, conversation))
+        self._queue.put(Entry(row, asyncio.get_running_loop().create_future(), steps, conversation, hold))
 
     async def perform(self, function: Callable[[], T]) -> T:
         """Call a function that uses the database in the ledger's thread, after what was entered before it."""
@@ -208,11 +231,13 @@ class Ledger:
 
 
 def _commit_entries(entries: list[Entry]) -> None:
-    INSERT_RECORDS([entry.row for entry in entries if entry.opens])
+    budgets.reserve([entry.hold for entry in entries if entry.opens and entry.hold is not None])
+    INSERT_RECORDS([entry.row for entry in entries if entry.opens and entry.refusal is None])
     closed = [entry for entry in entries if entry.steps is not None and _close(entry.row)]
     INSERT_STEPS([step for entry in closed for step in entry.steps or ()])
     content.store({entry.row.id: entry.conversation for entry in closed if entry.conversation is not None})
     add_to_rollups([entry.row for entry in closed])
+    budgets.settle([entry.hold for entry in closed if entry.hold is not None])
 
 
 def _close(row: UsageRecord) -> bool:
@@ -237,16 +262,16 @@ def _update(row: UsageRecord, status: Status) -> bool:
 
 def _confirm(entries: list[Entry]) -> None:
     """Let the requests go on that wait for these entries, each on its own event loop, and tell who watches."""
-    waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    waiting: dict[asyncio.AbstractEventLoop, list[Entry]] = {}
     for entry in entries:
-        waiting.setdefault(entry.committed.get_loop(), []).append(entry.committed)
-    for loop, futures in waiting.items():
+        waiting.setdefault(entry.committed.get_loop(), []).append(entry)
+    for loop, confirmed in waiting.items():
         # The loop may have been closed under a request that nobody waits for any more.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_resolve, futures)
+            loop.call_soon_threadsafe(_resolve, confirmed)
     if entries:
         loop = entries[-1].committed.get_loop()
-        requests_changed.send(Ledger, ids=[entry.row.id for entry in entries], loop=loop)
+        requests_changed.send(Ledger, ids=[entry.row.id for entry in entries if entry.refusal is None], loop=loop)
 
 
 def _tell(done: asyncio.Future[Any] | None, result: object) -> None:
@@ -266,7 +291,11 @@ def _tell(done: asyncio.Future[Any] | None, result: object) -> None:
         done.get_loop().call_soon_threadsafe(tell)
 
 
-def _resolve(futures: list[asyncio.Future[None]]) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_result(None)
+def _resolve(entries: list[Entry]) -> None:
+    for entry in entries:
+        if entry.committed.done():
+            continue
+        if entry.refusal is not None:
+            entry.committed.set_exception(entry.refusal)
+        else:
+            entry.committed.set_result(None)

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from agents.limits import budgets
 from agents.models import Status, UsageRecord, Worker
 from agents.usage.rollups import add_to_rollups
 
@@ -49,6 +50,7 @@ def mark_lost() -> int:
             row.status, row.ended_at, row.error_code = Status.LOST, timezone.now(), "server_lost"
         UsageRecord.objects.bulk_update(rows, ["status", "ended_at", "error_code"], batch_size=200)
         add_to_rollups(rows)
+        budgets.release([row.id for row in rows])
     return len(rows)
 
 
