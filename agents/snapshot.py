@@ -117,6 +117,12 @@ def read_snapshot() -> Snapshot:
     )
 
 
+def read_agent(row: Agent) -> AgentSpec:
+    """Read how a row would be served that is not the one served now: an earlier version of an agent."""
+    models = read_models()
+    return _agent_spec(row, models, default_model(list(models.values())))
+
+
 def read_budgets() -> dict[UUID | None, list[BudgetSpec]]:
     """Read the budgets, by the key or the agent that they are of; the server's own are under None."""
     budgets: dict[UUID | None, list[BudgetSpec]] = {}

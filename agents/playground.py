@@ -1,0 +1,69 @@
+"""The playground's pass through the API: a signed token of an administrator, for one agent and ten minutes.
+
+It may also name an earlier version of the agent, which then answers in its place.
+"""
+
+import asyncio
+from uuid import UUID, uuid5
+
+from django.core import signing
+from django.db import connections
+from msgspec import structs
+
+from agents.errors import AgentNotFound
+from agents.keyring import KeySpec
+from agents.models import Agent, changes_of
+from agents.snapshot import read_agent
+from agents.types import AgentSpec
+
+PREFIX = "playground."
+SALT = "openfang.playground"
+SECONDS = 600
+NAMESPACE = UUID("5b0c9a54-3a5e-4c1f-8f0e-6c0d3f2b7a10")
+
+
+class PlaygroundPass(KeySpec, frozen=True):
+    """A key that opens one agent, or one earlier version of it."""
+
+    version: int | None = None
+
+
+def mint(user_id: int, username: str, agent_id: UUID, version: int | None = None) -> str:
+    """Return a token for somebody who may use the playground of an agent."""
+    return PREFIX + signing.dumps([user_id, username, agent_id.hex, version], salt=SALT)
+
+
+def read(token: str) -> PlaygroundPass | None:
+    """Return what a token opens; None if it is not ours, or is too old."""
+    try:
+        user_id, username, agent, version = signing.loads(token.removeprefix(PREFIX), salt=SALT, max_age=SECONDS)
+    except signing.BadSignature:
+        return None
+    return PlaygroundPass(key_id(user_id), f"playground:{username}"[:100], frozenset([UUID(agent)]), version=version)
+
+
+def while_running(key: KeySpec | None) -> KeySpec | None:
+    """Return the key that a run goes on with: an agent tried in the playground may ask every other one."""
+    return structs.replace(key, agent_ids=None) if isinstance(key, PlaygroundPass) else key
+
+
+def key_id(user_id: int) -> UUID:
+    """Return the id that stands for somebody's use of the playground, as a key's id does for a client's."""
+    return uuid5(NAMESPACE, str(user_id))
+
+
+async def version_for(key: KeySpec | None, agent: AgentSpec) -> AgentSpec:
+    """Return the version of an agent that a caller's token names, or the agent as it is. Raises AgentNotFound."""
+    if not isinstance(key, PlaygroundPass) or key.version is None:
+        return agent
+    return await asyncio.to_thread(_read_version, agent.id, key.version)
+
+
+def _read_version(agent_id: UUID, version: int) -> AgentSpec:
+    try:
+        row = changes_of(Agent).filter(id=agent_id, history_id=version).first()
+        if row is None:
+            raise AgentNotFound("This version of the agent is no longer in its history.")
+        return read_agent(row.instance)
+    finally:
+        connections.close_all()
