@@ -1,16 +1,23 @@
 """The parts that a serving process holds from start to stop, and starting runs with them."""
 
 import asyncio
+import math
 import threading
-from functools import cached_property
+import time
+from functools import cached_property, partial
+from uuid import UUID
 
 from django.conf import settings
+from django.utils import timezone
 
 from agents.execution import Parts, Run
+from agents.keyring import KeySpec
+from agents.models import ApiKey
 from agents.providers import Providers
 from agents.requests import Caller, RunRequest
 from agents.resumption import Resumption
 from agents.snapshot import Snapshot, SnapshotKeeper
+from agents.tools.mcp import McpPool
 from agents.types import AgentSpec
 from agents.usage.ledger import Ledger
 
@@ -25,14 +32,16 @@ class Engine:
         self._started = False
         self._stopping = False
         self._keeper = SnapshotKeeper()
-        self._ledger = Ledger()
+        self.ledger = Ledger()
+        self._mcp = McpPool()
+        self._uses: dict[UUID, float] = {}
 
     def start(self) -> None:
         """Read what is served and open the ledger; does nothing the second time. Raises DatabaseError."""
         with self._starting:
             if not self._started:
                 self._keeper.start()
-                self._ledger.start()
+                self.ledger.start()
                 self._started = True
 
     def stop_runs(self) -> None:
@@ -42,9 +51,21 @@ class Engine:
     async def aclose(self) -> None:
         if "providers" in self.__dict__:
             await self.providers.aclose()
+        await self._mcp.aclose()
         if self._started:
-            await asyncio.to_thread(self._ledger.stop)
+            await asyncio.to_thread(self.ledger.stop)
             await asyncio.to_thread(self._keeper.stop)
+
+    def note_use(self, key: KeySpec) -> None:
+        """Write down when a key was last used, at most once a minute."""
+        now = time.monotonic()
+        if now - self._uses.get(key.id, -math.inf) >= 60:
+            self._uses[key.id] = now
+            self.ledger.post(partial(ApiKey.objects.note_use, key.id, timezone.now()))
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
 
     @property
     def snapshot(self) -> Snapshot:
@@ -61,10 +82,11 @@ class Engine:
     def _parts(self) -> Parts:
         return Parts(
             snapshot=lambda: self.snapshot,
-            ledger=self._ledger,
+            ledger=self.ledger,
             provider=self.providers,
-            resumption=Resumption(self._ledger),
-            stopping=lambda: self._stopping,
+            resumption=Resumption(self.ledger),
+            mcp=self._mcp,
+            stopping=lambda: self.stopping,
         )
 
     def run(self, agent: AgentSpec, request: RunRequest, caller: Caller) -> Run:

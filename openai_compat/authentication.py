@@ -8,8 +8,11 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from agents import playground
 from agents.keyring import KeySpec
+from agents.limits.wrong_keys import wrong_keys
 from agents.runs import engine
+from openai_compat.addresses import client_address
 
 FORWARDING_HEADERS = (
     "forwarded",
@@ -27,6 +30,9 @@ class BearerKey(BaseAuthentication):
     """`Authorization: Bearer of_...`. Without any key in the database, every program on this machine may call."""
 
     def authenticate(self, request: Request) -> tuple[None, KeySpec | None]:
+        scheme, _, raw = request.headers.get("authorization", "").partition(" ")
+        if raw.startswith(playground.PREFIX):
+            return None, playground_pass(raw.strip())
         snapshot = engine.snapshot
         if snapshot.keyless:
             if reason := why_not_local(request):
@@ -34,16 +40,26 @@ class BearerKey(BaseAuthentication):
                     f"This server has no API keys yet, so it answers only programs on its own machine: {reason}."
                 )
             return None, None
-        scheme, _, raw = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not raw.strip():
             raise unauthorized("You didn't provide an API key. Send it as a header: Authorization: Bearer YOUR_KEY.")
-        key = snapshot.keys.authenticate(raw.strip())
+        address = client_address(request)
+        key = snapshot.keys.authenticate(raw.strip(), address)
         if key is None:
+            wrong_keys.wrong(address)
             raise unauthorized("Incorrect API key provided. Ask the administrator of this server for one.")
+        wrong_keys.right(address, key.id)
+        engine.note_use(key)
         return None, key
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def playground_pass(token: str) -> KeySpec:
+    key = playground.read(token)
+    if key is None:
+        raise unauthorized("The playground's token has expired. Reload the page to get another one.")
+    return key
 
 
 def unauthorized(message: str) -> AuthenticationFailed:

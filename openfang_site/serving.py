@@ -25,7 +25,7 @@ def serve_agents(host: str, port: int, tell: Callable[[str], None]) -> None:
     with holding_data_dir():
         prepare()
         public = not _is_loopback(host)
-        if public and not ApiKey.objects.exists():
+        if public and not (settings.OPENFANG_API_KEY or ApiKey.objects.exists()):
             raise SetupError(
                 f"Serving on {host} would let anybody in: there is no API key. To make one: {program()} key create NAME"
             )

@@ -50,6 +50,8 @@ OPENFANG_API_KEY = env_api_key("OPENFANG_API_KEY")
 OPENFANG_TRUSTED_PROXIES = env_networks("OPENFANG_TRUSTED_PROXIES")
 # Requests a minute per address, while there are no keys.
 OPENFANG_OPEN_RPM = env_int("OPENFANG_OPEN_RPM", 0, low=0, high=1_000_000)
+# From one address, before it is refused.
+OPENFANG_WRONG_KEYS_PER_MINUTE = env_int("OPENFANG_WRONG_KEYS_PER_MINUTE", 20, low=1, high=1_000_000)
 OPENFANG_LIMITS_WITHOUT_REDIS = env_choice("OPENFANG_LIMITS_WITHOUT_REDIS", "local", ("local", "refuse"))
 OPENFANG_UNKNOWN_PRICE = env_choice("OPENFANG_UNKNOWN_PRICE", "highest", ("highest", "free", "refuse"))
 OPENFANG_ALERT_WEBHOOK = env_str("OPENFANG_ALERT_WEBHOOK")

@@ -7,7 +7,7 @@ from functools import partial
 from django.core.cache import cache
 
 from agents.errors import LimitsUnavailable, RateLimitExceeded
-from agents.limits.counting import Minute, count, minute_of, shared
+from agents.limits.counting import Minute, ask_cache, minute_of, shared
 
 SLOT_SECONDS = 60  # after which the slot of a process that was killed is free again
 RENEW_SECONDS = 20
@@ -44,7 +44,7 @@ class Allowance:
     async def take(self, tokens: int) -> None:
         """Take a parallel request and this many tokens. Raises RateLimitExceeded, and then has taken nothing."""
         try:
-            await count(lambda: self._take(tokens))
+            await ask_cache(lambda: self._take(tokens))
         except BaseException:
             await self.settle(0)
             raise
@@ -54,14 +54,14 @@ class Allowance:
     async def settle(self, used: int) -> None:
         """Give back the parallel request, and correct the tokens taken to those used."""
         with suppress(LimitsUnavailable):
-            await count(lambda: self._correct(used))
+            await ask_cache(lambda: self._correct(used))
             await self._give_back_slot()
 
     async def add(self, used: int) -> None:
         """Count tokens of a run within this request's run."""
         if self.tokens_per_minute:
             with suppress(LimitsUnavailable):
-                await count(lambda: minute_of(self._name).add("tokens", used))
+                await ask_cache(lambda: minute_of(self._name).add("tokens", used))
 
     def _take(self, tokens: int) -> None:
         if self._parallel_requests:
@@ -98,7 +98,7 @@ class Allowance:
         slot, self._slot = self._slot, None
         if slot is not None:
             renewals.let_go(slot)
-            await count(lambda: cache.delete(slot))
+            await ask_cache(lambda: cache.delete(slot))
 
 
 class Renewals:
@@ -120,7 +120,7 @@ class Renewals:
         while self._slots:
             await asyncio.sleep(RENEW_SECONDS)
             for slot in tuple(self._slots):
-                await count(partial(_renew, slot))
+                await ask_cache(partial(_renew, slot))
 
 
 def _renew(slot: str) -> None:

@@ -62,7 +62,7 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(8, "openfang-limits")
 
 
-async def count(function: Callable[[], T]) -> T:
+async def ask_cache(function: Callable[[], T]) -> T:
     """Call a function that asks the cache: directly where the cache is in this process, else in a thread.
 
     A cancelled caller waits for the thread, so that it knows what to give back.

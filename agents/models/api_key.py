@@ -1,7 +1,7 @@
 import hashlib
 import secrets
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -42,6 +42,11 @@ class ApiKeyQuerySet(ServedQuerySet["ApiKey"]):
         raw = new_key()
         key = self.create(name=name, prefix=raw[:PREFIX_LENGTH], digest=key_digest(raw), **fields)
         return key, raw
+
+    def note_use(self, key_id: uuid.UUID, moment: datetime) -> None:
+        """Write when a key was last used. Running servers need not read their keys again for that."""
+        stale = self.filter(pk=key_id).exclude(last_used_at__gt=moment - timedelta(minutes=1))
+        models.QuerySet.update(stale, last_used_at=moment)
 
 
 class ApiKey(Served):

@@ -1,6 +1,7 @@
 from collections.abc import Mapping
+from functools import partial
 from inspect import isawaitable
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 from uuid import UUID
 
 import msgspec
@@ -13,9 +14,13 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from agents.errors import RateLimitExceeded
 from agents.keyring import KeySpec
+from agents.limits.allowance import Allowance
+from agents.limits.counting import ask_cache
 from openai_compat.authentication import BearerKey
 from openai_compat.errors import exception_handler
+from openai_compat.throttling import RequestsPerMinute, allowance_of, rate_headers
 
 
 class JSONRenderer(BaseRenderer):
@@ -53,6 +58,7 @@ class OpenAIView(APIView):
 
     authentication_classes = [BearerKey]
     permission_classes = []
+    throttle_classes = [RequestsPerMinute]
     renderer_classes = [JSONRenderer]
     content_negotiation_class = AlwaysJSON
     http_method_names = ["get", "post", "delete", "put", "patch"]
@@ -60,18 +66,30 @@ class OpenAIView(APIView):
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         self.args, self.kwargs = args, kwargs
         self.headers: dict[str, str] = {}
+        self.allowance: Allowance | None = None
         self.request = drf_request = self.initialize_request(request, *args, **kwargs)
         response: HttpResponseBase
         try:
-            self.initial(drf_request, *args, **kwargs)
+            await ask_cache(partial(self.initial, drf_request, *args, **kwargs))
             name = (drf_request.method or "").lower()
             handler = getattr(self, name, None) if name in self.http_method_names else None
             answer = (handler or self.http_method_not_allowed)(drf_request, *args, **kwargs)
             response = await answer if isawaitable(answer) else answer
         except Exception as error:  # as in DRF: handle_exception tells the known errors from the others
             response = self.handle_exception(error)
+        if self.allowance is not None and (most := self.allowance.tokens_per_minute):
+            self.headers |= rate_headers("tokens", most, self.allowance.tokens_left, self.allowance.seconds_left)
         self.response = self.finalize_response(drf_request, response, *args, **kwargs)
         return self.response
+
+    def check_throttles(self, request: Request) -> None:
+        self.allowance = allowance_of(key_of(request))
+        if self.allowance is not None:
+            self.allowance.look()
+        super().check_throttles(request)
+
+    def throttled(self, request: Request, wait: float | None) -> NoReturn:
+        raise RateLimitExceeded(retry_after=int(wait or 1))
 
     def get_exception_handler(self) -> Any:
         return exception_handler

@@ -6,9 +6,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents.errors import AgentError, InvalidRequest
+from agents.playground import version_for, while_running
 from agents.runs import Caller, Run, RunRequest, engine
 from openai_compat import rendering
 from openai_compat.activity import ToolActivity
+from openai_compat.addresses import client_address
 from openai_compat.errors import http_status
 from openai_compat.parsers import ChatCompletionParser
 from openai_compat.serializers import ChatCompletionRequest, conversation
@@ -27,10 +29,11 @@ class ChatCompletions(OpenAIView):
         chat = cast("ChatCompletionRequest", request.data)
         sent = _SentStatus()
         run_request = _run_request(request, chat, sent)
-        agent = engine.snapshot.resolve(chat.model, key_of(request))
+        key = key_of(request)
+        agent = await version_for(key, engine.snapshot.resolve(chat.model, key))
         if ignored := chat.ignored(agent):
             self.headers["x-openfang-ignored"] = ", ".join(ignored)
-        run = engine.run(agent, run_request, _caller(request))
+        run = engine.run(agent, run_request, self._caller(request))
         completion_id, created = run_request.id, int(time.time())
         events = ToolActivity(agent, client_has_tools=bool(run_request.tools)).shown(run.events())
         if not chat.stream:
@@ -47,6 +50,14 @@ class ChatCompletions(OpenAIView):
         self._say_if_replayed(run)
         renderer = rendering.ChunkRenderer(completion_id, created, agent)
         return EventStream(reader, renderer, include_usage=chat.include_usage)
+
+    def _caller(self, request: Request) -> Caller:
+        return Caller(
+            key=while_running(key_of(request)),
+            address=client_address(request),
+            user_agent=request.headers.get("user-agent", ""),
+            allowance=self.allowance,
+        )
 
     def _say_if_replayed(self, run: Run) -> None:
         if run.replayed:
@@ -87,11 +98,3 @@ def _idempotency_key(request: Request) -> str:
     if len(key) > 255:
         raise InvalidRequest("The Idempotency-Key is longer than 255 characters.", code="invalid_idempotency_key")
     return key
-
-
-def _caller(request: Request) -> Caller:
-    return Caller(
-        key=key_of(request),
-        address=request.META.get("REMOTE_ADDR", ""),
-        user_agent=request.headers.get("user-agent", ""),
-    )
