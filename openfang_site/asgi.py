@@ -1,4 +1,4 @@
-"""The whole application: /v1 goes to the OpenAI-compatible consumer, WebSockets to live pages, the rest to Django."""
+"""The whole application: probes, /v1 for the OpenAI-compatible consumer, WebSockets of live pages, Django for the rest."""
 
 import os
 from typing import Any
@@ -17,13 +17,19 @@ django_application = StaticFiles(get_asgi_application())
 
 from agents.live import RequestsConsumer  # noqa: E402 -- needs the apps that get_asgi_application loads
 from openai_compat.consumers import OpenAIConsumer  # noqa: E402
+from openfang_site.health import PATHS, health  # noqa: E402
 
 openai_application = OpenAIConsumer.as_asgi()
 
 
 async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
     path = scope["path"]
-    app = openai_application if path == "/v1" or path.startswith("/v1/") else django_application
+    if path in PATHS:
+        app = health
+    elif path == "/v1" or path.startswith("/v1/"):
+        app = openai_application
+    else:
+        app = django_application
     await app(scope, receive, send)
 
 

@@ -102,6 +102,15 @@ class Ledger:
         self._thread.start()
         self.worker_id = self._registered.result()
 
+    @property
+    def backlog(self) -> int:
+        """How much waits to be written."""
+        return self._queue.qsize() + len(self._unwritten)
+
+    @property
+    def works(self) -> bool:
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Write what is left, give the lease back and end the thread."""
         self._queue.put(None)
