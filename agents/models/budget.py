@@ -1,7 +1,6 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -10,8 +9,6 @@ from agents.models.agent import Agent
 from agents.models.api_key import ApiKey
 from agents.models.money import PICO
 from agents.models.served import Served, ServedQuerySet
-
-MOST_DOLLARS = 9_000_000  # picodollars in 64 bits
 
 
 class Period(models.TextChoices):
@@ -37,6 +34,11 @@ class Unit(models.TextChoices):
     def stored(self, amount: Decimal) -> int:
         """Return an amount as the database counts it: whole picodollars, or tokens."""
         return int(amount * PICO) if self is Unit.USD else int(amount)
+
+    @property
+    def most(self) -> Decimal:
+        """The largest amount that fits the database, rounded down."""
+        return Decimal(9 * 10**6 if self is Unit.USD else 9 * 10**18)
 
     def shown(self, stored: int) -> Decimal:
         return Decimal(stored) / PICO if self is Unit.USD else Decimal(stored)
@@ -92,10 +94,6 @@ class Budget(Served):
         if self.api_key is not None:
             return f"the key '{self.api_key.name}'"
         return f"the agent '{self.agent.name}'" if self.agent is not None else "this server"
-
-    def clean(self) -> None:
-        if self.limit is not None and Unit(self.unit).shown(self.limit) > MOST_DOLLARS and self.unit == Unit.USD:
-            raise ValidationError(f"A budget is of {MOST_DOLLARS} dollars at most.")
 
 
 class BudgetPeriod(models.Model):

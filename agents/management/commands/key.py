@@ -9,14 +9,19 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents.management.base import OpenFangCommand, program, table
-from agents.models import Agent, ApiKey
+from agents.management.commands.budget import amount
+from agents.models import Agent, ApiKey, Budget, Period, Unit
+from agents.models.api_key import MOST_PARALLEL
+from agents.networks import read_networks
 from agents.setup import prepare
 
+SPAN = re.compile(r"(\d{1,4})([hdw])")
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+LIMITS = {"rpm": "requests_per_minute", "tpm": "tokens_per_minute", "parallel": "max_parallel_requests"}
 
 
 class Command(OpenFangCommand):
-    help = "Make, list and revoke API keys."
+    help = "Make, list, rotate and revoke API keys."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -24,34 +29,75 @@ class Command(OpenFangCommand):
         create.add_argument("name", help="whose key it is, or what for")
         create.add_argument("--agent", action="append", default=[], metavar="NAME", help="one it is for (default: all)")
         create.add_argument("--expires", type=moment, metavar="WHEN", help="30d, 12h, 4w or a date: 2027-01-01 (UTC)")
+        create.add_argument("--owner", default="", help="who answers for it")
+        create.add_argument("--rpm", type=limit, default=0, metavar="N", help="requests a minute")
+        create.add_argument("--tpm", type=limit, default=0, metavar="N", help="tokens a minute")
+        create.add_argument("--parallel", type=parallel, default=0, metavar="N", help="requests at once")
+        create.add_argument("--network", action="append", default=[], metavar="CIDR", help="where it may be used from")
+        create.add_argument("--budget", type=budget, metavar="USD/PERIOD", help="such as 20/month or 1.50/day")
         actions.add_parser("list", help="list the keys")
+        rotate = actions.add_parser("rotate", help="give a key new characters and print them, this once")
+        rotate.add_argument("name")
+        rotate.add_argument(
+            "--overlap",
+            type=span,
+            default=timedelta(hours=24),
+            metavar="SPAN",
+            help="how long the old ones stay good: 0h, 24h, 7d (default: 24h)",
+        )
         revoke = actions.add_parser("revoke", help="end a key's life; it cannot be brought back")
         revoke.add_argument("name")
 
     def handle(self, *, action: str, **options: Any) -> None:
         prepare()
         if action == "create":
-            self.create(options["name"].strip(), options["agent"], options["expires"])
+            self.create(**options)
+        elif action == "rotate":
+            self.rotate(options["name"].strip(), options["overlap"])
         elif action == "revoke":
             self.revoke(options["name"].strip())
         else:
             self.list()
 
-    def create(self, name: str, agent_names: list[str], expires_at: datetime | None) -> None:
+    def create(
+        self,
+        *,
+        name: str,
+        agent: list[str],
+        expires: datetime | None,
+        owner: str,
+        network: list[str],
+        budget: tuple[int, Period] | None,
+        **options: Any,
+    ) -> None:
+        name = name.strip()
         if not 1 <= len(name) <= 100 or not name.isprintable():
             raise CommandError("The name of a key is 1 to 100 printable characters.")
         if ApiKey.objects.filter(name=name).exists():
             raise CommandError(f"There is a key named {name!r} already, or was: names are not used again.")
-        agents = [find_agent(agent_name) for agent_name in agent_names]
+        agents = [find_agent(agent_name) for agent_name in agent]
         first = not ApiKey.objects.exists()
+        limits = {field: options[option] for option, field in LIMITS.items()}
         with transaction.atomic():
-            key, raw = ApiKey.objects.issue(name, expires_at=expires_at)
+            key, raw = ApiKey.objects.issue(
+                name, owner=owner[:100], expires_at=expires, networks=networks(network), **limits
+            )
             key.agents.set(agents)
-        scope = ", ".join(agent.name for agent in agents) or "all agents"
-        self.explain(f"Made the key {name} for {scope}; it expires {when(expires_at)}.")
+            if budget is not None:
+                Budget.objects.create(api_key=key, limit=budget[0], period=budget[1], unit=Unit.USD)
+        scope = ", ".join(found.name for found in agents) or "all agents"
+        self.explain(f"Made the key {name} for {scope}; it expires {when(expires)}.")
         if first:
             self.explain("It is the first one: from now on every request needs a key.")
         self.explain("Keep it, it is not shown again:")
+        self.stdout.write(raw)
+
+    def rotate(self, name: str, overlap: timedelta) -> None:
+        key = find_key(name)
+        if key.revoked_at is not None:
+            raise CommandError(f"The key {name} was revoked; make another one: {program()} key create NAME")
+        raw = key.rotate(overlap)
+        self.explain(f"The old key {name} is good until {when(key.previous_until)}. The new one, not shown again:")
         self.stdout.write(raw)
 
     def list(self) -> None:
@@ -59,17 +105,24 @@ class Command(OpenFangCommand):
         if not keys:
             self.stdout.write(f"There are no keys. To make one: {program()} key create NAME")
             return
-        headings = ["NAME", "KEY", "AGENTS", "CREATED", "EXPIRES", "STATE"]
+        headings = ["NAME", "KEY", "AGENTS", "LIMITS", "CREATED", "LAST USED", "EXPIRES", "STATE"]
         rows = [
-            [key.name, f"{key.prefix}…", scope(key), f"{key.created_at:%Y-%m-%d}", when(key.expires_at), state(key)]
+            [
+                key.name,
+                f"{key.prefix}…",
+                scope(key),
+                limits(key),
+                f"{key.created_at:%Y-%m-%d}",
+                when(key.last_used_at),
+                when(key.expires_at),
+                state(key),
+            ]
             for key in keys
         ]
         self.stdout.write(table(headings, rows))
 
     def revoke(self, name: str) -> None:
-        key = ApiKey.objects.filter(name=name).first()
-        if key is None:
-            raise CommandError(f"There is no key named {name!r}; {program()} key list shows them.")
+        key = find_key(name)
         if key.revoked_at is not None:
             self.stdout.write(f"The key {name} was revoked already, on {key.revoked_at:%Y-%m-%d}.")
             return
@@ -79,8 +132,8 @@ class Command(OpenFangCommand):
 
 def moment(text: str) -> datetime:
     """Read a span from now or a date, of which the first moment counts."""
-    if span := re.fullmatch(r"(\d{1,4})([hdw])", text):
-        expires = timezone.now() + timedelta(**{UNITS[span[2]]: int(span[1])})
+    if SPAN.fullmatch(text):
+        expires = timezone.now() + span(text)
     else:
         try:
             expires = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
@@ -89,6 +142,50 @@ def moment(text: str) -> datetime:
     if expires <= timezone.now():
         raise ArgumentTypeError(f"{text} is not in the future")
     return expires
+
+
+def span(text: str) -> timedelta:
+    """Read a span of time such as 24h, 30d or 4w."""
+    found = SPAN.fullmatch(text)
+    if found is None:
+        raise ArgumentTypeError(f"{text!r} is not a span such as 24h, 30d or 4w")
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 2**31 - 1):
+        raise ArgumentTypeError(f"{text!r} is not a whole number; 0 is no limit")
+    return int(text)
+
+
+def parallel(text: str) -> int:
+    if limit(text) > MOST_PARALLEL:
+        raise ArgumentTypeError(f"{text} is more than {MOST_PARALLEL}")
+    return limit(text)
+
+
+def budget(text: str) -> tuple[int, Period]:
+    """Read an amount of dollars and its period, a month unless a day is named."""
+    dollars, _, period = text.partition("/")
+    if period not in ("", *Period):
+        raise ArgumentTypeError(f"{text!r} is not a budget such as 20/month or 1.50/day")
+    return amount(dollars, Unit.USD), Period(period or Period.MONTH)
+
+
+def networks(texts: list[str]) -> str:
+    text = ", ".join(texts)
+    try:
+        read_networks(text)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    return text
+
+
+def find_key(name: str) -> ApiKey:
+    key = ApiKey.objects.filter(name=name).first()
+    if key is None:
+        raise CommandError(f"There is no key named {name!r}; {program()} key list shows them.")
+    return key
 
 
 def find_agent(name: str) -> Agent:
@@ -103,6 +200,11 @@ def scope(key: ApiKey) -> str:
     """Say which agents a key opens."""
     names = ", ".join(agent.name for agent in key.agents.all())
     return names or ("none any more" if key.limited else "all")
+
+
+def limits(key: ApiKey) -> str:
+    """Say what a minute and a moment allow, in the words of the options that set it."""
+    return " ".join(f"{option}={getattr(key, field)}" for option, field in LIMITS.items() if getattr(key, field)) or "-"
 
 
 def when(expires_at: datetime | None) -> str:

@@ -1,0 +1,102 @@
+from argparse import ArgumentTypeError
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.core.management import CommandError
+from django.core.management.base import CommandParser
+from django.utils import timezone
+
+from agents.management.base import OpenFangCommand, program, table
+from agents.models import Agent, ApiKey, Budget, BudgetPeriod, Period, Unit
+from agents.setup import prepare
+
+
+class Command(OpenFangCommand):
+    help = "Set, list and remove budgets of keys, of agents and of the whole server."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+        setting = actions.add_parser("set", help="set what may be used up in a day or a month (UTC)")
+        setting.add_argument("amount", help="US dollars or, with --tokens, tokens")
+        setting.add_argument("--warn", type=percent, default=80, metavar="PERCENT", help="when to warn (default: 80)")
+        removal = actions.add_parser("remove", help="remove a budget; from then on nothing is refused for it")
+        for action in (setting, removal):
+            whose = action.add_mutually_exclusive_group()
+            whose.add_argument("--key", metavar="NAME", help="of a key (default: of the whole server)")
+            whose.add_argument("--agent", metavar="NAME", help="of an agent")
+            action.add_argument("--per", choices=Period.values, default=Period.MONTH, help="(default: month)")
+            action.add_argument("--tokens", action="store_true", help="in tokens instead of dollars")
+        actions.add_parser("list", help="list the budgets and what is spent of them")
+
+    def handle(self, *, action: str, **options: Any) -> None:
+        prepare()
+        if action == "list":
+            self.list()
+            return
+        unit = Unit.TOKENS if options["tokens"] else Unit.USD
+        of = {**owner(options["key"], options["agent"]), "period": options["per"], "unit": unit}
+        if action == "remove":
+            if not Budget.objects.filter(**of).delete()[0]:
+                raise CommandError(f"There is no such budget; {program()} budget list shows them.")
+            self.stdout.write("Removed the budget.")
+            return
+        try:
+            limit = amount(options["amount"], unit)
+        except ArgumentTypeError as error:
+            raise CommandError(str(error)) from None
+        budget, made = Budget.objects.update_or_create(**of, defaults={"limit": limit, "warn_percent": options["warn"]})
+        self.stdout.write(f"{'Set' if made else 'Changed'} the budget of {budget.whose}.")
+
+    def list(self) -> None:
+        budgets = Budget.objects.select_related("api_key", "agent")
+        if not budgets:
+            self.stdout.write(f"There are no budgets. To set one: {program()} budget set 20 --key NAME")
+            return
+        self.stdout.write(table(["OF", "LIMIT", "SPENT", "RESETS"], [row(budget) for budget in budgets]))
+
+
+def row(budget: Budget) -> list[str]:
+    period, unit = Period(budget.period), Unit(budget.unit)
+    start = period.start(timezone.now())
+    now = BudgetPeriod.objects.filter(budget=budget, start=start).first()
+    spent = now.spent if now else 0
+    return [
+        budget.whose,
+        f"{written(unit, budget.limit)} a {budget.period}",
+        f"{written(unit, spent)} ({spent * 100 // budget.limit if budget.limit else 100} %)",
+        f"{period.end(start):%Y-%m-%d %H:%M} UTC",
+    ]
+
+
+def written(unit: Unit, stored: int) -> str:
+    return f"${unit.shown(stored):,.2f}" if unit is Unit.USD else f"{stored:,} tokens"
+
+
+def owner(key: str | None, agent: str | None) -> dict[str, ApiKey | Agent | None]:
+    found: dict[str, ApiKey | Agent | None] = {"api_key": None, "agent": None}
+    if key is not None:
+        found["api_key"] = ApiKey.objects.filter(name=key).first()
+        if found["api_key"] is None:
+            raise CommandError(f"There is no key named {key!r}; {program()} key list shows them.")
+    if agent is not None:
+        found["agent"] = Agent.objects.filter(name=agent.strip().lower()).first()
+        if found["agent"] is None:
+            raise CommandError(f"There is no agent {agent!r}; {program()} agents shows them.")
+    return found
+
+
+def amount(text: str, unit: Unit) -> int:
+    """Read an amount as the database counts it."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or not 0 <= unit.stored(number) <= unit.stored(unit.most):
+        raise ArgumentTypeError(f"{text!r} is not an amount of {unit.label}, from 0 to {unit.most}")
+    return unit.stored(number)
+
+
+def percent(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 100):
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 to 100")
+    return int(text)
