@@ -9,6 +9,7 @@ from agents.catalog import load_catalog
 from agents.models import Agent, LanguageModel, Provider
 from agents.profiles import Profile
 from agents.setup.errors import SetupError
+from agents.tools import BUILT_IN
 
 
 @transaction.atomic
@@ -20,8 +21,9 @@ def spawn(
     system_prompt: str | None = None,
     temperature: float | None = None,
     description: str | None = None,
+    more_tools: Iterable[str] = (),
 ) -> Agent:
-    """Make an agent; what is given beside the profile is taken instead of the profile's.
+    """Make an agent; what is given beside the profile is taken instead of the profile's, tools in addition to them.
 
     Without a model it follows the server's default; a model from `find_model` that has no row yet gets one.
     Raises SetupError.
@@ -30,6 +32,9 @@ def spawn(
         raise SetupError(f"There is an agent named {name!r} already.")
     if model is not None and model.pk is None:
         model.save()
+    for tool in more_tools:
+        if tool not in BUILT_IN:
+            raise SetupError(f"There is no tool {tool!r}. Known: {', '.join(BUILT_IN)}.")
     defaults = profile or Profile(name=name, description="", system_prompt="")
     agent = Agent(
         name=name,
@@ -37,6 +42,7 @@ def spawn(
         system_prompt=defaults.system_prompt if system_prompt is None else system_prompt,
         temperature=defaults.temperature if temperature is None else temperature,
         model=model,
+        tools=list(dict.fromkeys([*defaults.tools, *more_tools])),
     )
     try:
         agent.full_clean()

@@ -56,6 +56,18 @@ def test_an_agent_of_another_name_begins_as_the_profile(words):
     assert (agent.name, agent.system_prompt) == ("python-expert", load_profile("coder").system_prompt)
 
 
+def test_a_profile_brings_its_tools_and_others_can_be_added():
+    out = command("spawn", "coder", "--tool", "shell", "--tool", "file_read").out
+    agent = Agent.objects.get()
+    assert agent.tools == [*load_profile("coder").tools, "shell"]
+    assert "shell" in out
+
+
+def test_a_tool_that_is_not_there_is_refused():
+    assert refusal("coder", "--tool", "teleport").startswith("There is no tool 'teleport'. Known: file_read,")
+    assert not Agent.objects.exists()
+
+
 def test_options_win_over_the_profile():
     command("spawn", "coder", "--system-prompt", "Be brief.", "--temperature", "0.5", "--description", "Terse.")
     agent = Agent.objects.get()

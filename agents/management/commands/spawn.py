@@ -28,6 +28,9 @@ class Command(OpenFangCommand):
         parser.add_argument("--system-prompt", metavar="TEXT", help="instead of the profile's")
         parser.add_argument("--temperature", type=finite, metavar="T", help="from 0 to 2, instead of the profile's")
         parser.add_argument("--description", metavar="TEXT", help="instead of the profile's")
+        parser.add_argument(
+            "--tool", action="append", default=[], metavar="NAME", help="a tool beside the profile's; may be repeated"
+        )
 
     def handle(
         self,
@@ -52,6 +55,7 @@ class Command(OpenFangCommand):
             system_prompt=system_prompt,
             temperature=options["temperature"],
             description=options["description"],
+            more_tools=options["tool"],
         )
         self.stdout.write(made(agent))
 
@@ -98,6 +102,7 @@ def made(agent: Agent) -> str:
     serving = "It is served now" if is_running() else "The next openfang start serves it"
     return (
         f"Made the agent {agent.name}, which answers with {model_in_words(agent.model)}.\n"
+        f"Its tools: {', '.join(agent.tools) or 'none'}.\n"
         f"{serving} as openfang:{agent.name}. To call it:\n\n"
         f"  curl {base_url()}/v1/chat/completions -H 'Content-Type: application/json' \\\n"
         f"{key}    -d '{body}'\n"
