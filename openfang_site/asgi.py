@@ -1,4 +1,4 @@
-"""The whole application: probes, /v1 for the OpenAI-compatible consumer, WebSockets of live pages, Django for the rest."""
+"""The whole application: probes, /v1 for the OpenAI-compatible consumer, WebSockets of live pages, Django's rest."""
 
 import os
 from typing import Any

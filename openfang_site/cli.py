@@ -19,6 +19,8 @@ COMMANDS = {
     "provider": "add and list the LLM APIs that agents use",
     "mcp": "offer the agents as tools to an MCP client",
     "passwd": "set a new password for the web admin",
+    "prune": "delete usage rows that are older than some days; their sums stay",
+    "init-env": "write the .env that docker compose needs",
     "test": "run the checks and tests of this copy",
 }
 

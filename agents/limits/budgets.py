@@ -16,6 +16,7 @@ from msgspec import Struct, field
 
 from agents.errors import BudgetExceeded
 from agents.limits import alerts
+from agents.limits.turns import own_turn
 from agents.models import Budget, BudgetPeriod, Period, Reservation, Unit
 
 
@@ -100,7 +101,7 @@ def settle(holds: Collection[Hold]) -> None:
 
 def extend(hold: Hold, needed: Amounts) -> BudgetExceeded | None:
     """Reserve more for a run under way, or return why that cannot be done."""
-    with transaction.atomic():
+    with own_turn():
         periods = Periods([hold])
         held = _take_reservations([hold.record_id])[hold.record_id]
         for _, row in periods.of(hold):

@@ -12,15 +12,16 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection
 from django.dispatch import Signal
 from msgspec import Struct
 
 from agents.errors import BudgetExceeded, UsageNotRecorded
 from agents.limits import budgets
 from agents.limits.budgets import Hold
+from agents.limits.turns import own_turn
 from agents.models import ModelPrice, Status, UsageRecord, UsageStep
-from agents.usage import content, workers
+from agents.usage import content, retention, workers
 from agents.usage.content import Conversation
 from agents.usage.rollups import add_to_rollups, take_back_lost
 from agents.usage.statements import Insert, prepared
@@ -184,6 +185,7 @@ class Ledger:
             if time.monotonic() - self._renewed >= workers.RENEW_SECONDS:
                 self._guarded(partial(workers.renew, worker_id))
                 self._guarded(content.delete_expired)
+                self._guarded(retention.delete_old)
                 self._guarded(ModelPrice.objects.apply_due)
                 self._renewed = time.monotonic()
         self._guarded(partial(workers.leave, worker_id))
@@ -230,7 +232,7 @@ class Ledger:
 
     def _guarded(self, work: Callable[[], object]) -> bool:
         try:
-            with transaction.atomic():
+            with own_turn():
                 work()
         except DatabaseError as error:
             logger.warning("Usage could not be written, it will be tried again: %s", error)

@@ -5,10 +5,10 @@ import socket
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
 from agents.limits import budgets
+from agents.limits.turns import own_turn
 from agents.models import Status, UsageRecord, Worker
 from agents.usage.rollups import add_to_rollups
 
@@ -43,7 +43,7 @@ def leave(worker_id: UUID) -> None:
 
 def mark_lost() -> int:
     """Mark the running rows of workers that are no more as lost, and return how many there were."""
-    with transaction.atomic():
+    with own_turn():
         orphans = UsageRecord.objects.filter(status=Status.RUNNING).exclude(worker_id__in=Worker.objects.values("pk"))
         rows = list(orphans.select_for_update()) if orphans.exists() else []
         for row in rows:

