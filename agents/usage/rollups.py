@@ -2,7 +2,6 @@
 
 import uuid
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +16,7 @@ STATUS_COUNTS = {Status.FAILED: "failed", Status.CANCELLED: "cancelled", Status.
 BY_WHAT = ("agent_id", "agent_name", "api_key_id", "api_key_name", "provider", "model")
 
 Place = tuple[Any, ...]
+Counts = dict[str, Any]
 
 
 def quarter_hour(moment: datetime) -> datetime:
@@ -45,25 +45,29 @@ class Sums:
         placing = ("id", "start", *dimensions)
         fields = {field.name: field for field in table._meta.concrete_fields}
         self._counts = [name for name in fields if name not in placing]
-        self._fields = [fields[name] for name in (*placing, *self._counts)]
+        self._placing = [fields[name] for name in placing]
+        self._cost = fields["cost"]
         self._upsert = self._statement([*placing, *self._counts])
 
-    def add(self, closed: Iterable[UsageRecord]) -> None:
-        sums: dict[Place, dict[str, Any]] = defaultdict(lambda: dict.fromkeys(self._counts, 0))
-        for record in closed:
-            row = sums[self._place(record)]
-            for name, value in _counts(record).items():
-                if name in row:
-                    row[name] += value
+    def add(self, closed: Iterable[tuple[UsageRecord, Counts]]) -> None:
+        sums: dict[Place, Counts] = {}
+        for record, counts in closed:
+            row = sums.setdefault(self._place(record), {})
+            for name, value in counts.items():
+                row[name] = row.get(name, 0) + value
         # In one order everywhere, so that two writers never wait for each other in a circle.
-        rows = [(*place, *counts.values()) for place, counts in sorted(sums.items(), key=lambda item: item[0][0])]
-        prepared = [
-            [field.get_db_prep_save(value, connection) for field, value in zip(self._fields, row, strict=True)]
-            for row in rows
-        ]
-        if prepared:
+        rows = [self._prepared(place, row) for place, row in sorted(sums.items(), key=lambda item: item[0][0])]
+        if rows:
             with connection.cursor() as cursor:
-                cursor.executemany(self._upsert, prepared)
+                cursor.executemany(self._upsert, rows)
+
+    def _prepared(self, place: Place, counts: Counts) -> list[Any]:
+        """Return a row as the database takes it; whole numbers it takes as they are."""
+        row = [field.get_db_prep_save(value, connection) for field, value in zip(self._placing, place, strict=True)]
+        for name in self._counts:
+            value = counts.get(name, 0)
+            row.append(self._cost.get_db_prep_save(value, connection) if name == "cost" else value)
+        return row
 
     def take_back(self, record: UsageRecord) -> None:
         less = {name: F(name) - value for name, value in _counts(record).items() if value and name in self._counts}
@@ -90,10 +94,10 @@ BY_END_USER = Sums(EndUserDay, day, ("end_user",))
 
 def add_to_rollups(closed: Iterable[UsageRecord]) -> None:
     """Add closed requests to their rows; belongs in the transaction that closes them."""
-    records = list(closed)
-    BY_QUARTER_HOUR.add(records)
-    BY_DAY.add(records)
-    BY_END_USER.add(record for record in records if record.end_user)
+    counted = [(record, _counts(record)) for record in closed]
+    BY_QUARTER_HOUR.add(counted)
+    BY_DAY.add(counted)
+    BY_END_USER.add((record, counts) for record, counts in counted if record.end_user)
 
 
 def take_back_lost(record: UsageRecord) -> None:
@@ -102,8 +106,8 @@ def take_back_lost(record: UsageRecord) -> None:
         sums.take_back(record)
 
 
-def _counts(record: UsageRecord) -> dict[str, Any]:
-    counts: dict[str, Any] = {
+def _counts(record: UsageRecord) -> Counts:
+    counts: Counts = {
         "requests": 1,
         "streamed": int(record.streamed),
         "prompt_tokens": record.prompt_tokens,
