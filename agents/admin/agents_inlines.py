@@ -1,0 +1,119 @@
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.admin import TabularInline
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from agents.admin.model_picker import PicksModel
+from agents.models import AgentFallback, AgentMcpTool, McpServer
+
+ALL_TOOLS = "All its tools"
+
+
+class FallbackFormSet(forms.BaseInlineFormSet):
+    def clean(self) -> None:
+        """Refuse a model that is in the chain already: asking it again would fail again."""
+        seen = {self.instance.model_id: "It is the agent's model already: choose another one to take over from it."}
+        for form in self.forms:
+            model = form.cleaned_data.get("model") if hasattr(form, "cleaned_data") else None
+            if model is None or form.cleaned_data.get("DELETE"):
+                continue
+            if model.pk in seen:
+                form.add_error("model", seen[model.pk])
+            seen[model.pk] = "This model is in the list twice."
+
+    def validate_unique(self) -> None:
+        """Leave it to `clean`, which says where."""
+
+
+class FallbackInline(PicksModel, TabularInline):
+    model = AgentFallback
+    formset = FallbackFormSet
+    fields = ["model", "position"]
+    ordering_field = "position"
+    hide_ordering_field = True
+    hide_title = True
+    extra = 0
+    verbose_name = "fallback model"
+    verbose_name_plural = "Fallback models, in this order"
+
+
+def mcp_choices() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return what may be chosen of each MCP server: all its tools, or one."""
+    return [
+        (
+            server.name if server.enabled else f"{server.name} (disabled)",
+            [(f"{server.pk}:", f"{server.name}: all its tools")]
+            + [(f"{server.pk}:{tool}", f"{server.name}: {tool}") for tool in server.tool_names()],
+        )
+        for server in McpServer.objects.all()
+    ]
+
+
+class McpToolForm(forms.ModelForm):
+    """One choice stands for the server and the tool: a select that depends on another one needs a script."""
+
+    choice = forms.ChoiceField(label="Tool", widget=UnfoldAdminSelectWidget)
+
+    class Meta:
+        model = AgentMcpTool
+        fields: list[str] = []
+
+    def __init__(self, *args: Any, choices: list[Any], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["choice"].choices = [("", "Choose"), *choices]  # type: ignore[attr-defined]
+        if self.instance.pk:
+            chosen = f"{self.instance.server_id}:{self.instance.tool}"
+            self.initial["choice"] = chosen
+            if not any(value == chosen for _, tools in choices for value, _ in tools):
+                gone = (chosen, f"{self.instance} — gone: the server no longer lists it")
+                self.fields["choice"].choices.append(("Gone", [gone]))  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if choice := cleaned.get("choice"):
+            server, _, self.instance.tool = choice.partition(":")
+            self.instance.server_id = int(server)
+        return cleaned
+
+
+class McpToolFormSet(forms.BaseInlineFormSet):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._choices = mcp_choices()
+
+    def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
+        return {**super().get_form_kwargs(index), "choices": self._choices}
+
+    def clean(self) -> None:
+        """Refuse what is chosen already, by itself or with all the tools of its server."""
+        seen: set[str] = set()
+        chosen = [form for form in self.forms if getattr(form, "cleaned_data", {}).get("choice")]
+        chosen = [form for form in chosen if not form.cleaned_data.get("DELETE")]
+        everything = {form.cleaned_data["choice"] for form in chosen if form.cleaned_data["choice"].endswith(":")}
+        for form in chosen:
+            choice = form.cleaned_data["choice"]
+            if choice in seen:
+                form.add_error("choice", "This tool is in the list twice.")
+            elif choice not in everything and f"{choice.partition(':')[0]}:" in everything:
+                form.add_error("choice", "All the tools of this server are chosen already.")
+            seen.add(choice)
+
+    def validate_unique(self) -> None:
+        """Leave it to `clean`, which says where."""
+
+
+class McpToolInline(TabularInline):
+    model = AgentMcpTool
+    form = McpToolForm
+    formset = McpToolFormSet
+    fields = ["choice"]
+    hide_title = True
+    extra = 0
+    verbose_name = "MCP tool"
+    verbose_name_plural = "Tools of MCP servers"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("server")

@@ -1,0 +1,165 @@
+"""What has been changed in a row, by whom and when, and bringing an earlier version of an agent back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from agents.admin.formats import moment
+from agents.models import Agent, LanguageModel, changes_of
+
+VERBS = {"+": "created", "~": "changed", "-": "deleted"}
+PER_PAGE = 20
+CONTEXT = 2  # unchanged lines that are shown around a change
+KEPT = frozenset({"id", "enabled", "created_at", "updated_at"})  # what restoring an agent does not touch
+
+
+@dataclass
+class Difference:
+    """What a change did to one field; of a long text the lines, each with `same`, `added`, `removed` or `gap`."""
+
+    label: str
+    before: str = ""
+    after: str = ""
+    lines: list[tuple[str, str]] = field(default_factory=list)
+
+
+def line_differences(before: str, after: str) -> Iterator[tuple[str, str]]:
+    """Yield the lines of two texts as they differ, with a few of those around."""
+    old, new = before.splitlines(), after.splitlines()
+    for group in SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(CONTEXT):
+        if group[0][1] or group[0][3]:
+            yield "gap", "…"
+        for kind, start, end, new_start, new_end in group:
+            if kind == "equal":
+                yield from (("same", line) for line in old[start:end])
+                continue
+            yield from (("removed", line) for line in old[start:end])
+            yield from (("added", line) for line in new[new_start:new_end])
+
+
+def differences(before: Any, after: Any, names: dict[Any, str]) -> list[Difference]:
+    """Return what differs between two versions of a row; `names` are those of the language models in them."""
+    found = []
+    for column in after.tracked_fields:
+        old, new = getattr(before, column.attname), getattr(after, column.attname)
+        if old == new:
+            continue
+        label = str(column.verbose_name).capitalize()
+        if column.get_internal_type() == "TextField":
+            found.append(Difference(label, lines=list(line_differences(old or "", new or ""))))
+        else:
+            found.append(Difference(label, *(_shown(column, value, names) for value in (old, new))))
+    return found
+
+
+def _shown(column: Any, value: Any, names: dict[Any, str]) -> str:
+    if column.related_model is LanguageModel and value is not None:
+        return names.get(value, f"a model that is gone ({value})")
+    if value in (None, "", [], {}):
+        return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@dataclass
+class Change:
+    version: Any
+    verb: str
+    who: str
+    when: str
+    differences: list[Difference]
+
+
+def changes(versions: list[Any], earlier: Any = None) -> list[Change]:
+    """Return versions of one row, newest first, with what each changed; `earlier` is the one before the last."""
+    model_ids = {getattr(version, "model_id", None) for version in (*versions, earlier) if version is not None}
+    names = {
+        model.pk: str(model) for model in LanguageModel.objects.filter(pk__in=model_ids).select_related("provider")
+    }
+    pairs = pairwise([*versions, earlier])
+    return [
+        Change(
+            version,
+            VERBS[version.history_type],
+            version.history_user.get_username() if version.history_user else "a command or the server",
+            moment(version.history_date),
+            differences(before, version, names) if before is not None else [],
+        )
+        for version, before in pairs
+    ]
+
+
+def versions_of(table: type[Model], pk: Any) -> "QuerySet[Any]":
+    key = table._meta.pk
+    assert key is not None
+    versions: QuerySet[Any] = changes_of(table).filter(**{key.attname: pk}).select_related("history_user")
+    return versions.order_by("-history_date", "-history_id")
+
+
+class KeepsHistory:
+    """For admin classes of tables whose changes are kept: the History page shows each of them."""
+
+    model: Any
+    admin_site: Any
+    opts: Any
+    history_tab = ""
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        row = get_object_or_404(self.model, pk=object_id)
+        if not self.has_view_or_change_permission(request, row):  # type: ignore[attr-defined]
+            raise PermissionDenied
+        page = Paginator(versions_of(self.model, row.pk), PER_PAGE).get_page(request.GET.get("p"))
+        shown = list(page.object_list)
+        following = page.paginator.object_list[page.end_index() : page.end_index() + 1]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(row),
+            "opts": self.opts,
+            "original": row,
+            "agent": row if isinstance(row, Agent) else None,
+            "tab": "history",
+            "page": page,
+            "changes": changes(shown, next(iter(following), None)),
+            "may_restore": isinstance(row, Agent) and self.has_change_permission(request, row),  # type: ignore[attr-defined]
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/agents/history.html", context)
+
+
+@require_POST
+def restore(request: HttpRequest, model_admin: Any, agent_id: UUID, version: int) -> HttpResponse:
+    """Bring an earlier version of an agent back, or its prompt alone; that is a change like any other."""
+    agent = get_object_or_404(Agent, pk=agent_id)
+    if not model_admin.has_change_permission(request, agent):
+        raise PermissionDenied
+    earlier = get_object_or_404(changes_of(Agent), id=agent_id, history_id=version)
+    only_prompt = "prompt" in request.POST
+    for column in Agent._meta.concrete_fields:
+        if column.attname == "system_prompt" or not (only_prompt or column.name in KEPT):
+            setattr(agent, column.attname, getattr(earlier, column.attname))
+    what = "prompt" if only_prompt else "version"
+    agent._change_reason = f"The {what} of {moment(earlier.history_date)} restored"  # type: ignore[attr-defined]
+    try:
+        agent.full_clean()
+    except ValidationError as error:
+        reasons = " ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
+        messages.error(request, f"This version cannot be restored. {reasons}")
+    else:
+        agent.save()
+        model_admin.log_change(request, agent, f"{agent._change_reason}.")  # type: ignore[attr-defined]
+        messages.success(request, f"{agent._change_reason}. Servers answer with it from now on.")  # type: ignore[attr-defined]
+    return redirect(reverse("admin:agents_agent_history", args=[agent_id]))

@@ -1,0 +1,114 @@
+"""Trying an agent from the admin, over the same API that clients use."""
+
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from agents import playground, transcripts
+from agents.admin.formats import duration, moment, usd
+from agents.admin.history import versions_of
+from agents.models import Agent, ApiKey, Status, StepKind, UsageRecord, UsageStep, changes_of
+
+VERSIONS = 30
+OTHER_AGENTS = 200
+
+
+def may_try(request: HttpRequest, model_admin: Any, agent: Agent) -> None:
+    """Raise PermissionDenied for those who may only look: an answer costs money."""
+    if not model_admin.has_change_permission(request, agent):
+        raise PermissionDenied
+
+
+def page(request: HttpRequest, model_admin: Any, agent_id: UUID) -> HttpResponse:
+    """Show the playground of an agent."""
+    agent = get_object_or_404(Agent.objects.select_related("model__provider"), pk=agent_id)
+    may_try(request, model_admin, agent)
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": agent.name,
+        "opts": model_admin.opts,
+        "original": agent,
+        "agent": agent,
+        "tab": "playground",
+        "is_fullwidth": "1",
+        "targets": _targets(agent),
+        "config": {
+            "agent": {"id": str(agent.pk), "name": agent.name},
+            "completions": request.build_absolute_uri("/v1/chat/completions"),
+            "needsKey": ApiKey.objects.exists(),
+            "seesImages": agent.model is None or agent.model.vision is not False,
+            "images": "Its model sees no images." if agent.model and agent.model.vision is False else "",
+        },
+    }
+    return TemplateResponse(request, "admin/agents/agent/playground.html", context)
+
+
+def _targets(agent: Agent) -> dict[str, list[dict[str, Any]]]:
+    """Return what the agent can be compared with, and where the pass for each is to be had."""
+    versions = versions_of(Agent, agent.pk).only("history_id", "history_date", "history_user__username", "id")
+    others = Agent.objects.filter(enabled=True).exclude(pk=agent.pk).order_by("name")
+    return {
+        "versions": [
+            {"token": f"{_token_url(agent.pk)}?version={version.history_id}", "label": moment(version.history_date)}
+            for version in versions[1 : VERSIONS + 1]
+        ],
+        "agents": [
+            {"token": _token_url(pk), "label": name, "id": str(pk)}
+            for pk, name in others.values_list("pk", "name")[:OTHER_AGENTS]
+        ],
+    }
+
+
+def _token_url(agent_id: UUID) -> str:
+    return reverse("admin:agents_agent_playground_token", args=[agent_id])
+
+
+@require_POST
+def token(request: HttpRequest, model_admin: Any, agent_id: UUID) -> HttpResponse:
+    """Mint the pass for one agent, or for one of its earlier versions."""
+    agent = get_object_or_404(Agent, pk=agent_id)
+    may_try(request, model_admin, agent)
+    version = request.GET.get("version", "")
+    if version:
+        get_object_or_404(changes_of(Agent), id=agent_id, history_id=int(version) if version.isdecimal() else 0)
+    user = request.user
+    minted = playground.mint(user.pk, user.get_username(), agent.pk, int(version) if version else None)
+    answer = JsonResponse({"token": minted, "seconds": playground.SECONDS, "model": f"openfang:{agent.name}"})
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def figures(request: HttpRequest, model_admin: Any, agent_id: UUID, record_id: UUID) -> HttpResponse:
+    """Tell what one answer has used so far, and what the agent's tools have brought back."""
+    record = get_object_or_404(UsageRecord, pk=record_id, agent_id=agent_id)
+    may_try(request, model_admin, Agent(pk=agent_id))
+    key_id = playground.key_id(request.user.pk)
+    results: dict[str, str] = {}
+    if record.api_key_id == key_id:
+        turns = transcripts.runs_of({record.pk}, agent_id, f"key:{key_id}").get(record.pk, [])
+        results = {call: result for turn in turns for call, result in turn.results.items()}
+    answer = JsonResponse(
+        {
+            "running": record.status == Status.RUNNING,
+            "status": record.get_status_display(),
+            "model": f"{record.provider}/{record.model}" if record.model else "",
+            "tokens": {"prompt": record.prompt_tokens, "completion": record.completion_tokens},
+            "estimated": record.token_source == "estimated",
+            "cost": usd(record.cost) if record.status != Status.RUNNING else "",
+            "url": reverse("admin:agents_usagerecord_change", args=[record.pk]),
+            "tools": [_tool(step) for step in record.steps.filter(kind=StepKind.TOOL)],
+            "results": results,
+        }
+    )
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def _tool(step: UsageStep) -> dict[str, str]:
+    return {"name": step.name, "duration": duration(step.duration_ms), "error": step.error_code}
