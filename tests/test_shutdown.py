@@ -11,7 +11,7 @@ import pytest
 
 from tests.live import Live
 from tests.live.asking import ask, events, eventually, read_until, request_id, row_of, streaming, text_of
-from tests.upstream import Upstream, hangs, says, stalls
+from tests.upstream import Upstream, hangs, stalls
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 STOPPED = {
@@ -46,6 +46,7 @@ def impatient(patient_server: Live, upstream: Upstream) -> Iterator[Live]:
 
 def started(live: Live) -> Live:
     if live.process.poll() is not None:
+        live.log.close()
         live.start()
     return live
 
@@ -130,11 +131,3 @@ def accepts(live: Live) -> bool:
     except OSError:
         return False
     return True
-
-
-def test_an_idle_server_stops_at_once(patient: Live, upstream: Upstream):
-    upstream.turns(says("Hello"))
-    with streaming(patient) as response:
-        assert text_of(events(response.iter_lines())) == "Hello"
-    patient.process.send_signal(signal.SIGTERM)
-    assert_it_ends(patient)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from copy import copy
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -123,7 +124,8 @@ class Ledger:
         Raises UsageNotRecorded if that cannot be done in `open_seconds`, BudgetExceeded if a budget does not cover it.
         """
         committed = asyncio.get_running_loop().create_future()
-        await self._commit(Entry(row, committed, hold=hold), self._open_seconds)
+        # A copy: a request that gives up here closes its row, while this may still be on its way into the table.
+        await self._commit(Entry(copy(row), committed, hold=hold), self._open_seconds)
 
     async def close(
         self,

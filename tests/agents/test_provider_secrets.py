@@ -6,6 +6,7 @@ import pytest
 
 from tests.live import Live
 from tests.live.asking import ask, events_of, row_of, text_of
+from tests.live.colleague import Colleague
 from tests.upstream import Step, Upstream, chunk, error_frame, fails, junk, says, stalls
 
 SECRET = "sk-proj-0123456789abcdefghij"
@@ -17,10 +18,15 @@ def keyed_server(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFa
     """A server whose agent `keyed` uses a provider that wants a key; one second of silence is enough."""
     env = {"SCRIPTED_KEY": SECRET, "OPENFANG_PROVIDER_IDLE_SECONDS": "1", "OPENFANG_LOG_LEVEL": "DEBUG"}
     live = Live(tmp_path_factory.mktemp("keyed"), env=env)
-    live.manage("provider", "add", "keyed", "--base-url", session_upstream.base_url, "--api-key-env", "SCRIPTED_KEY")
-    live.manage("provider", "add", "bare", "--base-url", session_upstream.base_url, "--api-key-env", "ABSENT_KEY")
-    for agent in ("keyed", "bare"):
-        live.manage("spawn", "--name", agent, "--profile", "writer", "--provider", agent, "--model", "a-model")
+    with Colleague(live.env) as colleague:
+        colleague.does("from django.core.management import call_command; call_command('migrate', verbosity=0)")
+        for name, variable in (("keyed", "SCRIPTED_KEY"), ("bare", "ABSENT_KEY")):
+            colleague.does(
+                f"at = Provider.objects.create(name='{name}', base_url='{session_upstream.base_url}', "
+                f"api_key_env='{variable}')\n"
+                f"model = LanguageModel.objects.create(provider=at, name='a-model')\n"
+                f"Agent.objects.create(name='{name}', model=model)"
+            )
     with live:
         yield live
 

@@ -13,7 +13,7 @@ from agents.usage.ledger import _close
 from agents.usage.rollups import add_to_rollups, bucket, quarter_hour
 from agents.usage.workers import mark_lost, register
 from tests.live import Live
-from tests.live.asking import ask, closed_row, read_until, request_id, streaming
+from tests.live.asking import ask, closed_row, eventually, read_until, request_id, streaming
 from tests.upstream import Upstream, Usage, calls, cuts, fails, says, stalls
 
 SUMS = (
@@ -47,32 +47,36 @@ ROLLUPS_BY_AGENT_AND_MODEL = f"""
 """
 
 
-def test_rollups_are_the_sums_of_the_rows(server: Live, upstream: Upstream):
+def test_rollups_are_the_sums_of_the_rows(live: Live, upstream: Upstream):
     usage = Usage(prompt_tokens=1001, completion_tokens=77, cached_tokens=333, reasoning_tokens=13)
     tools = [{"type": "function", "function": {"name": "clock"}}]
     upstream.turns(says("Hello", usage=usage), says("Hello", usage=usage), says("Hello", usage=None), calls("clock"))
-    ask(server)
-    ask(server, stream=True)
-    ask(server)
-    ask(server, stream=True, tools=tools)
+    ask(live)
+    ask(live, stream=True)
+    ask(live)
+    ask(live, stream=True, tools=tools)
     upstream.turns(fails(400), fails(429, headers={"retry-after": "0"}), says("Hello"), cuts("One two"))
-    ask(server)
-    ask(server)
-    ask(server, stream=True)
+    ask(live)
+    ask(live)
+    ask(live, stream=True)
     upstream.turns(fails(401), says("Hello", usage=usage), says("Hello", usage=usage))
-    ask(server, "understudy")
-    ask(server, "blind")
+    ask(live, "understudy")
+    ask(live, "blind")
     upstream.turns(stalls("One two"))
-    with streaming(server) as response:
+    with streaming(live) as response:
         read_until(response.iter_lines(), "two")
-    closed_row(server, f"id = '{request_id(response)}'")
-    rows = server.rows(ROWS_BY_AGENT_AND_MODEL)
+    closed_row(live, f"id = '{request_id(response)}'")
+    # Other tests have asked the same server: what some of them left behind may just be ending.
+    eventually(lambda: not live.usage("status = 'running'"))
+    rows = live.rows(ROWS_BY_AGENT_AND_MODEL)
     sums = {(row["agent_name"], row["model"]): row for row in rows}
-    assert sums["coder", "scripted-model"]["requests"] == 8
-    assert (sums["coder", "scripted-model"]["failed"], sums["coder", "scripted-model"]["cancelled"]) == (2, 1)
-    assert (sums["blind", "blind-model"]["unpriced"], sums["understudy", "second-model"]["unpriced"]) == (1, 1)
+    assert sums["coder", "scripted-model"]["requests"] >= 8
+    assert sums["coder", "scripted-model"]["failed"] >= 2
+    assert sums["coder", "scripted-model"]["cancelled"] >= 1
+    assert sums["blind", "blind-model"]["unpriced"] >= 1
+    assert sums["understudy", "second-model"]["unpriced"] >= 1
     expected = [row | {"cost": row["cost"] or 0} for row in rows]  # a sum of unknown costs is nothing known
-    assert server.rows(ROLLUPS_BY_AGENT_AND_MODEL) == expected
+    assert live.rows(ROLLUPS_BY_AGENT_AND_MODEL) == expected
 
 
 @pytest.mark.django_db

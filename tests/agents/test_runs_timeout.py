@@ -1,6 +1,6 @@
 """A run takes no longer than its agent allows, whatever it waits for."""
 
-import pytest
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.live import Live
 from tests.live.asking import ask, events_of, row_of, text_of
@@ -27,15 +27,16 @@ def test_a_run_is_ended_in_mid_answer(live: Live, upstream: Upstream):
     assert upstream.requests[0].client_gone.wait(10)
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-def test_a_run_is_ended_before_its_answer(live: Live, upstream: Upstream, streamed: bool):
-    upstream.turns(hangs())
-    response = ask(live, "hasty", stream=streamed)
-    assert (response.status_code, response.json()) == (504, {"error": TOO_LATE})
-    row = row_of(live, response)
-    assert (row["status"], row["error_code"], row["http_status"]) == ("failed", "run_timeout", 504)
-    assert (row["token_source"], row["cost"]) == ("none", 0)
-    assert upstream.requests[0].client_gone.wait(10)
+def test_a_run_is_ended_before_its_answer(live: Live, upstream: Upstream):
+    upstream.turns(hangs(), hangs())
+    with ThreadPoolExecutor() as pool:
+        responses = list(pool.map(lambda streamed: ask(live, "hasty", stream=streamed), (False, True)))
+    for response in responses:
+        assert (response.status_code, response.json()) == (504, {"error": TOO_LATE})
+        row = row_of(live, response)
+        assert (row["status"], row["error_code"], row["http_status"]) == ("failed", "run_timeout", 504)
+        assert (row["token_source"], row["cost"]) == ("none", 0)
+    assert all(request.client_gone.wait(10) for request in upstream.requests)
 
 
 def test_a_pause_that_would_outlast_the_run_is_not_made(live: Live, upstream: Upstream):

@@ -1,8 +1,5 @@
 """What is changed, by a command or by any other process, is served within about a second by a running server."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import httpx2
@@ -10,7 +7,7 @@ import pytest
 
 from tests.live import Live
 from tests.live.asking import ask, content_of, eventually, row_of
-from tests.live.server import ROOT
+from tests.live.colleague import Colleague
 from tests.upstream import Upstream, says
 
 
@@ -26,19 +23,11 @@ def changing(changing_server: Live, upstream: Upstream) -> Live:
     return changing_server
 
 
-def orm(live: Live, code: str) -> str:
-    """Run Python in another process that has the server's database."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"import django; django.setup()\nfrom agents.models import *\n{code}"],
-        env={**os.environ, **live.env, "DJANGO_SETTINGS_MODULE": "openfang_site.settings"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+@pytest.fixture(scope="module")
+def colleague(changing_server: Live) -> Iterator[Colleague]:
+    """Changes what is served from another process."""
+    with Colleague(changing_server.env) as colleague:
+        yield colleague
 
 
 def listed(live: Live, key: str = "dummy") -> list[str] | int:
@@ -59,49 +48,50 @@ def cast_of(live: Live) -> list[str]:
     return [row["name"] for row in live.rows("SELECT name FROM agents_agent WHERE enabled ORDER BY created_at, id")]
 
 
-def test_an_agent_is_served_from_its_making_to_its_deletion(changing: Live, upstream: Upstream):
+def test_an_agent_is_served_from_its_making_to_its_deletion(changing: Live, colleague: Colleague, upstream: Upstream):
     cast = cast_of(changing)
     assert listed(changing) == cast
     assert {"coder", "listener", "hasty"} <= set(cast)
     changing.manage(
-        "spawn", "--name", "novice", "--profile", "writer", "--provider", "scripted", "--model", "new-model"
+        "spawn", "--name", "fresh-hand", "--profile", "writer", "--provider", "scripted", "--model", "new-model"
     )
-    becomes(changing, [*cast, "novice"])
-    answer = ask(changing, "openfang:novice")
+    becomes(changing, [*cast, "fresh-hand"])
+    answer = ask(changing, "openfang:fresh-hand")
     assert content_of(answer) == "Hello"
     assert upstream.asked[0]["model"] == "new-model"
 
-    orm(changing, "Agent.objects.filter(name='novice').update(system_prompt='Speak plainly.', temperature=0.25)")
-    eventually(lambda: ask(changing, "novice") and upstream.asked[-1].get("temperature") == 0.25)
+    colleague.does("Agent.objects.filter(name='fresh-hand').update(system_prompt='Speak plainly.', temperature=0.25)")
+    eventually(lambda: ask(changing, "fresh-hand") and upstream.asked[-1].get("temperature") == 0.25)
     assert upstream.asked[-1]["messages"][0] == {"role": "system", "content": "Speak plainly."}
 
-    orm(changing, "agent = Agent.objects.get(name='novice'); agent.enabled = False; agent.save()")
+    colleague.does("agent = Agent.objects.get(name='fresh-hand'); agent.enabled = False; agent.save()")
     becomes(changing, cast)
-    assert ask(changing, "openfang:novice").status_code == 404
+    assert ask(changing, "openfang:fresh-hand").status_code == 404
 
-    orm(changing, "Agent.objects.filter(name='novice').update(enabled=True, name='expert')")
-    becomes(changing, [*cast, "expert"])
+    colleague.does("Agent.objects.filter(name='fresh-hand').update(enabled=True, name='old-hand')")
+    becomes(changing, [*cast, "old-hand"])
 
-    orm(changing, "Agent.objects.get(name='expert').delete()")
+    colleague.does("Agent.objects.get(name='old-hand').delete()")
     becomes(changing, cast)
     row = row_of(changing, answer)
-    assert (row["agent_name"], row["status"]) == ("novice", "ok")
-    assert changing.rows("SELECT * FROM agents_usagerollup WHERE agent_name = 'novice'")
+    assert (row["agent_name"], row["status"]) == ("fresh-hand", "ok")
+    assert changing.rows("SELECT * FROM agents_usagerollup WHERE agent_name = 'fresh-hand'")
 
 
-def test_a_models_price_and_a_providers_address_are_those_of_now(changing: Live, upstream: Upstream):
+def test_a_models_price_and_a_providers_address_are_those_of_now(
+    changing: Live, colleague: Colleague, upstream: Upstream
+):
     assert row_of(changing, ask(changing, "blind"))["cost"] is None
-    orm(changing, "LanguageModel.objects.filter(name='blind-model').update(prompt_price=1, completion_price=0)")
+    colleague.does("LanguageModel.objects.filter(name='blind-model').update(prompt_price=1, completion_price=0)")
     eventually(lambda: row_of(changing, ask(changing, "blind"))["cost"] == 10_000_000)
 
-    orm(changing, f"Provider.objects.filter(name='nowhere').update(base_url='{upstream.base_url}')")
+    colleague.does(f"Provider.objects.filter(name='nowhere').update(base_url='{upstream.base_url}')")
     eventually(lambda: ask(changing, "orphan").status_code == 200, seconds=30)
 
 
-def test_a_change_that_is_rolled_back_is_not_served(changing: Live):
+def test_a_change_that_is_rolled_back_is_not_served(changing: Live, colleague: Colleague):
     cast = cast_of(changing)
-    orm(
-        changing,
+    colleague.does(
         "from django.db import transaction\n"
         "with transaction.atomic():\n"
         "    Agent.objects.all().delete()\n"
@@ -109,11 +99,11 @@ def test_a_change_that_is_rolled_back_is_not_served(changing: Live):
         "Agent.objects.create(name='afterwards')",
     )
     becomes(changing, [*cast, "afterwards"])
-    orm(changing, "Agent.objects.filter(name='afterwards').delete()")
+    colleague.does("Agent.objects.filter(name='afterwards').delete()")
     becomes(changing, cast)
 
 
-def test_keys_open_and_close_while_the_server_runs(changing: Live):
+def test_keys_open_and_close_while_the_server_runs(changing: Live, colleague: Colleague):
     """The last of the file: from the first key on, nobody is let in without one."""
     cast = cast_of(changing)
     key = changing.manage("key", "create", "first").stdout.strip()
@@ -126,25 +116,25 @@ def test_keys_open_and_close_while_the_server_runs(changing: Live):
     fallen_back = ask(changing, "gpt-4o", key=narrow)
     assert fallen_back.json()["model"] == "listener"
 
-    orm(changing, "Agent.objects.get(name='hasty').delete()")
+    colleague.does("Agent.objects.get(name='hasty').delete()")
     becomes(changing, ["listener"], narrow)
-    orm(changing, "Agent.objects.filter(name='listener').delete()")
+    colleague.does("Agent.objects.filter(name='listener').delete()")
     becomes(changing, [], narrow)
     response = ask(changing, "coder", key=narrow)
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "model_not_found"
     assert ask(changing, "gpt-4o", key=narrow).status_code == 404
 
-    orm(changing, "ApiKey.objects.get(name='narrow').agents.set([Agent.objects.get(name='coder')])")
+    colleague.does("ApiKey.objects.get(name='narrow').agents.set([Agent.objects.get(name='coder')])")
     becomes(changing, ["coder"], narrow)
 
     changing.manage("key", "revoke", "narrow")
     becomes(changing, 401, narrow)
-    orm(changing, "from django.utils import timezone\nApiKey.objects.update(expires_at=timezone.now())")
+    colleague.does("from django.utils import timezone\nApiKey.objects.update(expires_at=timezone.now())")
     becomes(changing, 401, key)
-    orm(changing, "ApiKey.objects.filter(name='first').update(expires_at=None)")
+    colleague.does("ApiKey.objects.filter(name='first').update(expires_at=None)")
     becomes(changing, [name for name in cast if name not in {"listener", "hasty"}], key)
 
     row = row_of(changing, fallen_back)
-    orm(changing, "ApiKey.objects.get(name='narrow').delete()")
+    colleague.does("ApiKey.objects.get(name='narrow').delete()")
     assert row_of(changing, fallen_back)["api_key_name"] == "narrow" == row["api_key_name"]

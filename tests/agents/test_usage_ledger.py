@@ -64,6 +64,8 @@ class TestServer:
         eventually(lambda: not live.usage("status = 'running'"))
         rows = live.usage(f"end_user = '{name}'")
         assert all((row["status"], row["error_code"]) == ("failed", "usage_not_recorded") for row in rows)
+        [sums] = live.rows("SELECT sum(requests) AS requests FROM agents_usagerollup")
+        assert sums["requests"] == len(live.usage())
 
     def test_the_end_of_an_answer_waits_for_its_row(self, live: Live, upstream: Upstream):
         upstream.turns(stalls("One two", then=" three"))
@@ -148,15 +150,17 @@ async def test_opening_has_its_time(ledger: Ledger, database: Path):
         await ledger.open(row)
 
 
-async def test_a_row_whose_request_gave_up_is_closed_even_if_it_came_to_be(ledger: Ledger, database: Path):
+async def test_a_row_whose_request_gave_up_is_closed_and_counted_once_it_came_to_be(ledger: Ledger, database: Path):
+    """The writer had it in hand when the request gave up, and got hold of the database only after that."""
     row = new_row(ledger)
     with locked(database):
         with pytest.raises(UsageNotRecorded):
             await ledger.open(row)
-        closing = asyncio.create_task(ledger.close(ended(row), []))
-        await asyncio.sleep(0)
-    await closing
-    assert await looked_up(row) in {Status.OK, None}
+        ledger.close_later(ended(row), [step_of(row)])
+    await asyncio.to_thread(ledger.stop)
+    assert await looked_up(row) == Status.OK
+    assert await asyncio.to_thread(UsageStep.objects.filter(record=row).count) == 1
+    assert await asyncio.to_thread(lambda: UsageRollup.objects.get().requests) == 1
 
 
 async def test_a_row_that_could_not_be_closed_in_time_is_closed_later(ledger: Ledger, database: Path):
