@@ -1,6 +1,7 @@
 """Reading environment variables, loudly: a bad value stops the start with one line that names it."""
 
 import os
+import re
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -48,6 +49,17 @@ def env_networks(name: str) -> tuple[Network, ...]:
         return read_networks(env_str(name))
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}: {error}") from None
+
+
+def env_origins(name: str) -> frozenset[str]:
+    """Read the origins of web pages, such as https://app.example.com; a lone * is every origin."""
+    origins = env_list(name, [])
+    for origin in origins:
+        if not re.fullmatch(r"\*|https?://[^/\s?#*@]+", origin):
+            raise ImproperlyConfigured(f"{name}: {origin!r} is not an origin such as https://app.example.com.")
+    if "*" in origins and len(origins) > 1:
+        raise ImproperlyConfigured(f"{name} has * beside other origins: * alone is every origin.")
+    return frozenset(origin.lower() for origin in origins)
 
 
 def env_api_key(name: str) -> str:

@@ -1,6 +1,7 @@
 """Every setting of the project; the only place that reads environment variables (docs: README, "Settings")."""
 
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import dj_database_url
@@ -14,6 +15,7 @@ from openfang_site.env import (
     env_int,
     env_list,
     env_networks,
+    env_origins,
     env_path,
     env_str,
 )
@@ -37,6 +39,8 @@ OPENFANG_TRANSCRIPT_HOURS = env_int("OPENFANG_TRANSCRIPT_HOURS", 24, low=0, high
 OPENFANG_KEEP_TOOL_ARGUMENTS = env_bool("OPENFANG_KEEP_TOOL_ARGUMENTS", False)
 # Days that prompts and answers are kept, encrypted; 0: they are not stored.
 OPENFANG_STORE_CONTENT_DAYS = env_int("OPENFANG_STORE_CONTENT_DAYS", 0, low=0, high=3650)
+# Days that usage rows are kept, of which the sums remain; 0: for ever.
+OPENFANG_USAGE_DAYS = env_int("OPENFANG_USAGE_DAYS", 0, low=0, high=3650)
 # Hosts, addresses and networks (with a port or without) that web_fetch may reach although they are private.
 OPENFANG_FETCH_ALLOW = env_list("OPENFANG_FETCH_ALLOW", [])
 OPENFANG_SEARCH_URL = env_str("OPENFANG_SEARCH_URL")
@@ -46,6 +50,8 @@ REDIS_URL = env_str("REDIS_URL")
 # --- Keys, limits and budgets (docs/limits.md) --------------------------------------------------------------------
 # Opens every agent, without a row of its own.
 OPENFANG_API_KEY = env_api_key("OPENFANG_API_KEY")
+# The first administrator's; without it one is made and shown.
+OPENFANG_ADMIN_PASSWORD = env_str("OPENFANG_ADMIN_PASSWORD")
 # Where X-Forwarded-For is believed.
 OPENFANG_TRUSTED_PROXIES = env_networks("OPENFANG_TRUSTED_PROXIES")
 # Requests a minute per address, while there are no keys.
@@ -67,10 +73,31 @@ EMAIL_USE_TLS = env_bool("EMAIL_USE_TLS", False)
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env_str("DEFAULT_FROM_EMAIL", "openfang@localhost")
 
+# --- Security (docs/security.md) ----------------------------------------------------------------------------------
+# Whether people reach the server by HTTPS only, through a proxy that ends it and says so in X-Forwarded-Proto.
+OPENFANG_HTTPS = env_bool("OPENFANG_HTTPS", False)
+if OPENFANG_HTTPS and not OPENFANG_TRUSTED_PROXIES:
+    raise ImproperlyConfigured(
+        "OPENFANG_HTTPS needs OPENFANG_TRUSTED_PROXIES: the network of the proxy that ends HTTPS, such as 127.0.0.1."
+    )
+# Web pages of these origins may call /v1; * is every page.
+OPENFANG_CORS_ORIGINS = env_origins("OPENFANG_CORS_ORIGINS")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")  # TrustedProxies takes it from everybody else
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = OPENFANG_HTTPS
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if OPENFANG_HTTPS else 0
+SESSION_COOKIE_AGE = 7 * 24 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "openfang_site.security.redaction.ReporterFilter"
+# HSTS for subdomains and in browsers' lists speaks for servers that are not this one.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+
 # --- Django -------------------------------------------------------------------------------------------------------
 DEBUG = env_bool("OPENFANG_DEBUG", False)
 SECRET_KEY = env_str("OPENFANG_SECRET_KEY") or kept_secret_key(OPENFANG_DATA_DIR)
-ALLOWED_HOSTS = env_list("OPENFANG_ALLOWED_HOSTS", ["localhost", ".localhost", "127.0.0.1", "[::1]"])
+SECRET_KEY_FALLBACKS = env_list("OPENFANG_SECRET_KEY_FALLBACKS", [])
+ALLOWED_HOSTS = env_list("OPENFANG_ALLOWED_HOSTS", ["localhost", ".localhost", "127.0.0.1", "[::1]", gethostname()])
 CSRF_TRUSTED_ORIGINS = env_list("OPENFANG_TRUSTED_ORIGINS", [])
 ROOT_URLCONF = "openfang_site.urls"
 ASGI_APPLICATION = "openfang_site.asgi.application"
@@ -92,6 +119,8 @@ INSTALLED_APPS = [
     "openfang_site",
 ]
 MIDDLEWARE = [
+    "openfang_site.security.headers.SecurityHeaders",  # the first, so that refusals of the others have them too
+    "openfang_site.security.proxies.TrustedProxies",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -145,7 +174,10 @@ def database() -> dict[str, Any]:
         }
     else:
         # The usage writer, the snapshot and the admin hold one each.
-        config.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 3}
+        options = config.setdefault("OPTIONS", {})
+        options["pool"] = {"min_size": 1, "max_size": 3}
+        # A process that is stopped or cut off within a transaction must not keep the others out for hours.
+        options.setdefault("options", "-c idle_in_transaction_session_timeout=30s -c lock_timeout=20s")
     return config
 
 
@@ -154,7 +186,7 @@ DATABASES = {"default": database()}
 if REDIS_URL:
     CACHES: dict[str, Any] = {"default": {"BACKEND": "agents.limits.cache.RedisOrLocal", "LOCATION": REDIS_URL}}
     # django-ratelimit knows Redis by the names of other packages only.
-    SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001"]
+    SILENCED_SYSTEM_CHECKS += ["django_ratelimit.W001"]
 else:
     CACHES = {
         "default": {
@@ -164,7 +196,7 @@ else:
         }
     }
     # One process serves, so the cache need not be shared.
-    SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
+    SILENCED_SYSTEM_CHECKS += ["django_ratelimit.E003", "django_ratelimit.W001"]
 
 # What tells the admin's live pages that requests have begun or ended.
 CHANNEL_LAYERS: dict[str, Any] = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
@@ -184,7 +216,12 @@ REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None, "UNAUTHENTICATED_TOKEN": None}
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": "openfang_site.security.redaction.RedactingFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env_str("OPENFANG_LOG_LEVEL", "WARNING")},
     "loggers": {

@@ -1,0 +1,1 @@
+"""What keeps the web admin, the logs and the way through a proxy safe (docs/security.md)."""
