@@ -30,6 +30,8 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _file("mark.svg")}],
     "STYLES": [_file("admin.css")],
     "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "agents.admin.dashboard.dashboard",
+    "LOGIN": {"form": "openfang_site.security.login.LoginForm"},
     "BORDER_RADIUS": "8px",
     "COLORS": {
         "primary": {
@@ -57,6 +59,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item("Agents", "smart_toy", "agents", "agent"),
                     _item("Requests", "receipt_long", "agents", "usagerecord"),
+                    _item("MCP servers", "extension", "agents", "mcpserver"),
                 ],
             },
             {
@@ -72,6 +75,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _item("API keys", "key", "agents", "apikey"),
+                    _item("Budgets", "savings", "agents", "budget"),
                     _item("Users", "person", "auth", "user"),
                     _item("Groups", "group", "auth", "group"),
                 ],

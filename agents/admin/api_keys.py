@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -14,10 +15,14 @@ from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from agents.admin.formats import minute
 from agents.models import ApiKey
+from agents.networks import read_networks
 
+LIMITS = ["requests_per_minute", "tokens_per_minute", "max_parallel_requests", "networks"]
+ISSUED = ["name", "owner", "agents", "expires_at", *LIMITS]
 STATES = {"active": "success", "expired": "warning", "revoked": "danger"}
 
 
@@ -49,12 +54,15 @@ class StateFilter(DropdownFilter):
 class ApiKeyForm(forms.ModelForm):
     class Meta:
         model = ApiKey
-        fields = ["name", "agents", "expires_at"]
+        fields = ISSUED
         help_texts = {
             "agents": "The agents that the key opens. None chosen: all, also those made later.",
             "expires_at": "In UTC. Empty: it never expires.",
         }
         error_messages = {"name": {"unique": "There is, or was, a key of this name. Names are not used again."}}
+
+    def clean_networks(self) -> str:
+        return ", ".join(map(str, read_networks(self.cleaned_data["networks"])))
 
     def clean_expires_at(self) -> Any:
         moment = self.cleaned_data["expires_at"]
@@ -63,26 +71,36 @@ class ApiKeyForm(forms.ModelForm):
         return moment
 
 
+class RotationForm(forms.Form):
+    hours = forms.TypedChoiceField(
+        label="The old key stays good for",
+        choices=[(0, "no longer"), (1, "1 hour"), (24, "24 hours"), (24 * 7, "7 days")],
+        initial=24,
+        coerce=int,
+        widget=UnfoldAdminSelectWidget,
+    )
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
     """Where keys are issued and revoked. A key itself is on one page, once: the answer to the form that made it."""
 
     form = ApiKeyForm
     autocomplete_fields = ["agents"]
-    list_display = ["name", "characters", "opens", "state", "expires", "created"]
+    list_display = ["name", "owner", "characters", "opens", "state", "expires", "used"]
     list_filter = [StateFilter]
     list_filter_submit = True
     list_per_page = 50
-    search_fields = ["name", "prefix"]
-    search_help_text = "Name, or how the key begins"
+    search_fields = ["name", "owner", "prefix"]
+    search_help_text = "Name, owner, or how the key begins"
     actions = ["revoke_selected"]
-    actions_detail = ["revoke"]
-    fieldsets = [
-        (None, {"fields": ["name", "agents", "expires_at"]}),
-        ("Key", {"fields": [("characters", "state"), ("created", "revoked")]}),
+    actions_detail = ["rotate", "revoke"]
+    add_fieldsets = [
+        (None, {"fields": ["name", "owner", "agents", "expires_at"]}),
+        ("Limits", {"fields": [tuple(LIMITS[:3]), "networks"]}),
     ]
-    add_fieldsets = [(None, {"fields": ["name", "agents", "expires_at"]})]
-    readonly_fields = ["characters", "state", "created", "revoked"]
+    fieldsets = [*add_fieldsets, ("Key", {"fields": [("characters", "state", "used"), ("created", "revoked", "old")]})]
+    readonly_fields = ["characters", "state", "used", "created", "revoked", "old"]
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         """Keys are revoked, not deleted: without any key left the server would be open on its own machine again."""
@@ -93,7 +111,7 @@ class ApiKeyAdmin(ModelAdmin):
         return revocable and self.has_change_permission(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).prefetch_related("agents").defer("digest")
+        return super().get_queryset(request).prefetch_related("agents").defer("digest", "previous_digest")
 
     @display(description="Key")
     def characters(self, key: ApiKey) -> str:
@@ -114,6 +132,14 @@ class ApiKeyAdmin(ModelAdmin):
     def expires(self, key: ApiKey) -> str:
         return minute(key.expires_at, empty="never")
 
+    @display(description="Last used", ordering="last_used_at")
+    def used(self, key: ApiKey) -> str:
+        return minute(key.last_used_at, empty="never")
+
+    @display(description="Before its rotation good until")
+    def old(self, key: ApiKey) -> str:
+        return minute(key.previous_until, empty="not rotated")
+
     @display(description="Created", ordering="created_at")
     def created(self, key: ApiKey) -> str:
         return minute(key.created_at)
@@ -129,8 +155,8 @@ class ApiKeyAdmin(ModelAdmin):
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
         if change:
             return super().save_form(request, form, change)
-        issued = form.cleaned_data
-        form.instance, raw = ApiKey.objects.issue(issued["name"], expires_at=issued["expires_at"])
+        issued = {name: value for name, value in form.cleaned_data.items() if name != "agents"}
+        form.instance, raw = ApiKey.objects.issue(**issued)
         form.save_m2m = form._save_m2m
         request.issued_key = raw  # type: ignore[attr-defined]  # held nowhere but in this request
         return form.instance
@@ -140,16 +166,37 @@ class ApiKeyAdmin(ModelAdmin):
             super().save_model(request, obj, form, change)
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
+        return self._issued(request, obj, request.issued_key)  # type: ignore[attr-defined]
+
+    def _issued(self, request: HttpRequest, key: ApiKey, raw: str) -> HttpResponse:
         """Show the key in the answer itself: a redirect would have to keep it somewhere."""
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": f"The key “{obj.name}”",
-            "key": request.issued_key,  # type: ignore[attr-defined]
+            "title": f"The key “{key.name}”",
+            "key": raw,
             "base_url": request.build_absolute_uri("/v1"),
             "done_url": reverse("admin:agents_apikey_changelist"),
         }
         return TemplateResponse(request, "admin/agents/apikey/issued.html", context)
+
+    @action(description="Rotate", icon="autorenew", permissions=["revoke"])
+    def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask how long the old characters stay good, then show the new ones, once."""
+        key = get_object_or_404(ApiKey, pk=object_id)
+        form = RotationForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            raw = key.rotate(timedelta(hours=form.cleaned_data["hours"]))
+            self.log_change(request, key, "Rotated.")
+            return self._issued(request, key, raw)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Rotate the key “{key.name}”",
+            "form": form,
+            "back_url": reverse("admin:agents_apikey_change", args=[key.pk]),
+        }
+        return TemplateResponse(request, "admin/agents/apikey/rotate.html", context)
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke_selected(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:

@@ -1,0 +1,139 @@
+"""What the tests of limits share: keys with limits, a Redis of their own, and many requests at once."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+import pytest
+
+from tests.live import Live
+from tests.live.asking import eventually
+from tests.openai_compat import raw
+
+CONNECTIONS = 20
+
+
+def make_keys(*lives: Live, **wanted: Any) -> dict[str, str]:
+    """Make keys (see limits_cast.py) that all these servers know. The limits of none of them is touched."""
+    probe = f"probe-{uuid.uuid4().hex}"
+    cast = json.dumps({**wanted, probe: {}})
+    made: dict[str, str] = json.loads(lives[0]._python("-m", "tests.openai_compat.limits_cast", cast).stdout)
+    eventually(lambda: all(knows(live, made[probe]) for live in lives))
+    return made
+
+
+def knows(live: Live, key: str) -> bool:
+    return raw.send(live, "GET", "/v1/models", key=key).status == 200
+
+
+class Redis:
+    """A Redis server of the tests: on a free port, and nothing is kept."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        command = ["redis-server", *options, "--dir", str(self._directory)]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        eventually(self._answers)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(7) == b"+PONG\r\n"
+        except OSError:
+            return False
+
+
+@contextmanager
+def two_servers(base_url: str, directories: pytest.TempPathFactory, **env: str) -> Iterator[tuple[Redis, list[Live]]]:
+    """Two processes with one database and one Redis."""
+    need_redis()
+    directory = directories.mktemp("first")
+    with Redis(directories.mktemp("redis")) as redis:
+        shared = {
+            "REDIS_URL": redis.url,
+            "DATABASE_URL": f"sqlite:///{directory}/openfang.sqlite3",
+            "OPENFANG_SECRET_KEY": "a secret that the tests share",
+            **env,
+        }
+        with (
+            Live(directory, cast=base_url, keys=True, env=shared) as first,
+            Live(directories.mktemp("second"), env=shared) as second,
+        ):
+            yield redis, [first, second]
+
+
+def need_redis() -> None:
+    if shutil.which("redis-server") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("redis-server is not installed, and CI must run the tests that need it.")
+        pytest.skip("redis-server is not installed.")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One request's answer, and when it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    at: float
+
+    @property
+    def reset(self) -> int:
+        return int(self.headers["x-ratelimit-reset-requests"].removesuffix("s"))
+
+
+async def send_many(lives: Sequence[Live], key: str, count: int) -> list[Sent]:
+    """Ask for the models so many times, from 20 connections, with the servers in turn."""
+    numbers = iter(range(count))
+    answers: list[Sent] = []
+
+    async def connection(session: aiohttp.ClientSession) -> None:
+        for number in numbers:
+            url = f"{lives[number % len(lives)].base_url}/models"
+            async with session.get(url, headers={"authorization": f"Bearer {key}"}) as response:
+                answers.append(Sent(response.status, response.headers, await response.read(), time.time()))
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONNECTIONS)) as session:
+        await asyncio.gather(*(connection(session) for _ in range(CONNECTIONS)))
+    return answers
+
+
+def by_window(answers: Sequence[Sent]) -> list[Counter[int]]:
+    """Count the statuses in each minute of the key, which the answers' reset headers tell apart."""
+    ends = answers[0].at + answers[0].reset
+    windows: dict[int, Counter[int]] = {}
+    for answer in answers:
+        window = round((answer.at + answer.reset - ends) / 60)
+        windows.setdefault(window, Counter())[answer.status] += 1
+    return [windows[window] for window in sorted(windows)]
