@@ -86,9 +86,9 @@ class RunTools:
         seconds = min(tool.timeout, deadline - asyncio.get_running_loop().time())
         try:
             async with asyncio.timeout(seconds):
-                return _capped(await tool.call(self._context, call.function.arguments), tool.max_result), False
+                return _fit(await tool.call(self._context, call.function.arguments), tool.max_result), False
         except ToolFailed as error:
-            return _capped(f"Error: {error}", tool.max_result), True
+            return _fit(f"Error: {error}", tool.max_result), True
         except TimeoutError:
             return f"Error: {tool.name} took longer than {seconds:.0f} s and was stopped.", True
         except Exception:
@@ -106,7 +106,9 @@ def _named(spec: ToolSpec, name: str) -> ToolSpec:
     return spec if spec.function.name == name else replace(spec, function=replace(spec.function, name=name))
 
 
-def _capped(text: str, limit: int) -> str:
+def _fit(text: str, limit: int) -> str:
+    """Return a result as a message can carry it: not too long, and without the half characters of odd file names."""
+    text = text.encode(errors="replace").decode()
     if len(text) <= limit:
         return text
     return f"{text[:limit]}\n[Cut here: {limit} of {len(text)} characters are shown.]"

@@ -104,6 +104,13 @@ async def test_a_result_that_is_too_long_is_cut_and_says_so():
     )
 
 
+async def test_a_result_that_no_message_can_carry_is_mended():
+    async def odd(context: RunContext) -> str:
+        return "name\udc80.txt"
+
+    assert await result(toolbox(tool(odd)), named("odd")) == ("name?.txt", False)
+
+
 async def test_a_tool_that_takes_too_long_is_stopped():
     ended = asyncio.Event()
 
