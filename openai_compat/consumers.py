@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from agents.errors import ServerStopped
 from agents.models.usage import time_ordered_uuid
+from openai_compat.cors import cors_headers, preflight_headers
 from openai_compat.errors import error_body, error_frame
 from openai_compat.rendering import DONE, encode
 from openai_compat.sse import EventStream
@@ -60,11 +61,19 @@ class OpenAIConsumer(AsyncHttpConsumer):  # type: ignore[misc]
 
     async def handle(self, body: bytes) -> None:
         """Answer the request. Whatever goes wrong is answered too: a client must never be left hanging."""
+        if preflight := preflight_headers(self.scope):
+            self._answered = True
+            await self.send_response(204, b"", headers=preflight)
+            return
         request = ASGIRequest(self.scope, BytesIO(body))
         request.META["CONTENT_LENGTH"] = str(len(body))
         request.META["openfang.body"] = body
         request.META["openfang.request_id"] = request_id = time_ordered_uuid()
-        headers = [(b"x-request-id", b"req_" + request_id.hex.encode())]
+        headers = [
+            (b"x-request-id", b"req_" + request_id.hex.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            *cors_headers(self.scope),
+        ]
         started = False
         try:
             view = get_resolver("openai_compat.urls").resolve(request.path)
