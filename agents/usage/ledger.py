@@ -248,7 +248,8 @@ def _commit_entries(entries: list[Entry]) -> None:
     INSERT_RECORDS([entry.row for entry in entries if entry.opens and entry.refusal is None])
     closed = [entry for entry in entries if entry.steps is not None and _close(entry.row)]
     INSERT_STEPS([step for entry in closed for step in entry.steps or ()])
-    content.store({entry.row.id: entry.conversation for entry in closed if entry.conversation is not None})
+    if said := {entry.row.id: entry.conversation for entry in closed if entry.conversation is not None}:
+        content.store(said)
     add_to_rollups([entry.row for entry in closed])
     budgets.settle([entry.hold for entry in closed if entry.hold is not None])
 

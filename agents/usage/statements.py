@@ -3,12 +3,24 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+
+from agents.models.money import UsdField
+
+# Text and numbers go into the database as they are.
+CONVERTED = (models.ForeignKey, models.UUIDField, models.DateTimeField, UsdField)
 
 
 def prepared(fields: Iterable["models.Field[Any, Any]"], row: models.Model) -> list[Any]:
     """Return the values of a row's fields as the database takes them."""
-    return [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
+    values = vars(row)
+    database = connections[DEFAULT_DB_ALIAS]  # itself: `connection` would look for it again at every field
+    return [
+        field.get_db_prep_save(values[field.attname], database)
+        if isinstance(field, CONVERTED)
+        else values[field.attname]
+        for field in fields
+    ]
 
 
 class Insert:
