@@ -1,0 +1,88 @@
+"""What is measured: this server, the floor under it, and what a user would pick instead."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from benchmarks import peers
+from benchmarks.load import Request
+from benchmarks.loads import Load
+from benchmarks.processes import ROOT, Process, environment, printed_url, running
+
+
+class Target(Struct, frozen=True):
+    """A server under load; `prefix` stands before the names of its models, `database` is where ours has its rows."""
+
+    name: str
+    base_url: str
+    process: Process
+    headers: tuple[str, ...] = ()
+    prefix: str = ""
+    agents: bool = False
+    database: Path | None = None
+
+    def request(self, load: Load) -> Request:
+        url = urlsplit(self.base_url)
+        assert url.hostname and url.port
+        body = load.body(self.prefix)
+        head = [
+            f"POST {url.path}/chat/completions HTTP/1.1",
+            f"Host: {url.netloc}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            *self.headers,
+        ]
+        data = "\r\n".join([*head, "", ""]).encode() + body
+        return Request(url.hostname, url.port, data, load.expected)
+
+
+@contextmanager
+def targets(*, with_peers: bool) -> Iterator[list[Target]]:
+    """Start the upstream and everything that is measured against it, and end all of it with the block."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="openfang-bench-")))
+        process, upstream = stack.enter_context(running([sys.executable, "-m", "benchmarks.upstream"], printed_url))
+        started = [
+            stack.enter_context(_ours(folder / "open", upstream)),
+            stack.enter_context(_ours(folder / "guarded", upstream, guarded=True)),
+            stack.enter_context(_bare(upstream)),
+        ]
+        if with_peers:
+            started += [
+                Target(name, url, process, headers)
+                for name, url, process, headers in stack.enter_context(peers.running_peers(upstream, folder))
+            ]
+        yield [*started, Target("direct", upstream, process)]
+
+
+@contextmanager
+def _bare(upstream: str) -> Iterator[Target]:
+    with running([sys.executable, "-m", "benchmarks.bare", upstream], printed_url) as (process, url):
+        yield Target("bare consumer", url, process)
+
+
+@contextmanager
+def _ours(data_dir: Path, upstream: str, *, guarded: bool = False) -> Iterator[Target]:
+    """Run this server with default settings and a database of its own."""
+    data_dir.mkdir()
+    env = {"OPENFANG_DATA_DIR": str(data_dir), "DATABASE_URL": "", "REDIS_URL": "", "CI": ""}
+    command = [sys.executable, "-m", "benchmarks.agents", upstream, *(["--key"] if guarded else [])]
+    made = subprocess.run(command, env=environment(env), cwd=ROOT, check=True, capture_output=True, text=True)
+    note = data_dir / "server.json"
+
+    def ready(_said: str) -> str | None:
+        return f"{json.loads(note.read_text())['url'].rstrip('/')}/v1" if note.exists() else None
+
+    command = [sys.executable, str(ROOT / "manage.py"), "start", "--port", "0"]
+    with running(command, ready, env=env) as (process, url):
+        name = "OpenFang, key, limits, budget" if guarded else "OpenFang"
+        headers = (f"Authorization: Bearer {made.stdout.strip()}",) if guarded else ()
+        database = data_dir / "openfang.sqlite3"
+        yield Target(name, url, process, headers, prefix="openfang:", agents=True, database=database)
