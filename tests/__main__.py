@@ -1,7 +1,8 @@
 """What `./openfang test` runs: the format, the lint, the types, the layers, the migrations, then the tests.
 
 Without arguments, or with `--all`, each step in turn until one fails. Any other arguments go to pytest, which is then
-the only step: `./openfang test tests/test_launcher.py -k symlink`.
+the only step: `./openfang test tests/test_launcher.py -k symlink`, or `./openfang test --services` for the tests on
+PostgreSQL and Redis.
 """
 
 import os

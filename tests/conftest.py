@@ -10,6 +10,7 @@ from tests.upstream import Upstream
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="run the slow tests, too")
+    parser.addoption("--services", action="store_true", help="run on PostgreSQL and Redis (tests/environment.py)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -21,10 +22,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> None:
-    """Put the test database into a file: threads of the server share it, as they share the real one."""
+    """Put SQLite's test database into a file: threads of the server share it, as they share the real one."""
     from django.conf import settings
 
-    settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = f"{DATA_DIR}/test.sqlite3"
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = f"{DATA_DIR}/test.sqlite3"
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,17 @@
-"""The environment of the tests, set before Django's settings are read: a data directory of their own, no real keys."""
+"""The environment of the tests, set before Django's settings are read: a data directory of their own, no real keys.
+
+With `--services` the tests, and each server that they start, have databases of a PostgreSQL and a Redis of their own.
+"""
 
 import atexit
 import os
 import shutil
+import sys
 import tempfile
+from pathlib import Path
 
 from agents.catalog import load_catalog
+from tests.services import Postgres, Redis, missing_programs, new_databases, started
 
 DATA_DIR = tempfile.mkdtemp(prefix="openfang-tests-")
 atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
@@ -17,3 +23,12 @@ for provider in load_catalog().providers:
 for name in ("DATABASE_URL", "REDIS_URL"):
     os.environ.pop(name, None)
 os.environ["OPENFANG_DATA_DIR"] = DATA_DIR
+
+if "--services" in sys.argv:
+    if missing := missing_programs():
+        sys.exit(f"--services needs what is not installed: apt-get install {' '.join(missing)}")
+    os.chmod(DATA_DIR, 0o711)  # PostgreSQL runs as another user
+    for service in (Postgres(Path(DATA_DIR, "postgres")), Redis(Path(DATA_DIR, "redis"))):
+        atexit.register(service.stop)
+        started.append(service.start())
+    os.environ.update(new_databases())

@@ -7,10 +7,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
+from uuid import UUID
 
 import openai
+import psycopg
+from psycopg.rows import dict_row
+
+from tests.services import new_databases
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 30
@@ -30,7 +37,7 @@ class Live:
         self, data_dir: Path, *, cast: str = "", keys: bool = False, env: dict[str, str] | None = None
     ) -> None:
         self.data_dir = data_dir
-        self.env = {**os.environ, "OPENFANG_DATA_DIR": str(data_dir), "CI": "", **(env or {})}
+        self.env = {**os.environ, "OPENFANG_DATA_DIR": str(data_dir), "CI": "", **new_databases(), **(env or {})}
         self.keys: dict[str, str] = {}
         self._cast = [cast, *(["--keys"] if keys else [])] if cast else []
 
@@ -102,6 +109,11 @@ class Live:
         return self.rows(f"SELECT * FROM agents_usagestep WHERE record_id = '{record_id}' ORDER BY position")
 
     def rows(self, query: str) -> list[dict[str, Any]]:
+        """Return rows as SQLite has them, also those of a PostgreSQL."""
+        if url := self.env.get("DATABASE_URL"):
+            with psycopg.connect(url, row_factory=dict_row) as database:
+                rows = database.execute(query.encode()).fetchall()
+            return [{name: _as_in_sqlite(value) for name, value in row.items()} for row in rows]
         with self._database() as database:
             return [dict(row) for row in database.execute(query)]
 
@@ -117,3 +129,17 @@ class Live:
         with closing(sqlite3.connect(self.data_dir / "openfang.sqlite3", timeout=20)) as database:
             database.row_factory = sqlite3.Row
             yield database
+
+
+def _as_in_sqlite(value: Any) -> Any:
+    match value:
+        case UUID():
+            return value.hex
+        case bool():
+            return int(value)
+        case datetime():
+            return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
+        case Decimal():
+            return int(value) if value == int(value) else float(value)
+        case _:
+            return value
