@@ -42,7 +42,7 @@ def request_id(text: str) -> uuid.UUID | None:
 
 
 class StartedFilter(RangeDateTimeFilter):
-    """From and to, in UTC; a date without a time is the whole day."""
+    """From and to, in UTC; a date without a time is the whole day, 12:03 without seconds the whole minute."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:
         for edge, lookup, clock in (("from", "gte", "00:00"), ("to", "lte", "23:59:59.999999")):
@@ -50,6 +50,8 @@ class StartedFilter(RangeDateTimeFilter):
             if date:
                 try:
                     when = datetime.fromisoformat(f"{date} {time or clock}").replace(tzinfo=UTC)
+                    if edge == "to" and time and len(time) == len("12:03"):
+                        when += timedelta(seconds=59, microseconds=999_999)
                 except ValueError as error:
                     raise IncorrectLookupParameters from error
                 queryset = queryset.filter(**{f"started_at__{lookup}": when})
