@@ -23,11 +23,17 @@ CHECKS = {
 }
 
 
+# A process per core; the tests of a file stay together and share its fixtures.
+IN_PARALLEL = ["-q", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+
+
 def main(arguments: list[str]) -> None:
     """Run the checks and hand over to pytest, or end with the exit code of the first one that fails."""
-    if not set(arguments) - {"--all"}:
+    everything = not set(arguments) - {"--all"}
+    if everything:
         for name, command in CHECKS.items():
             step(name, [sys.executable, *command])
+        arguments = [*IN_PARALLEL, *arguments]
     install_javascript_clients()
     print("== pytest", flush=True)
     # pytest takes this process's place: Ctrl-C then reaches it alone, and its fixtures can end what they started.
