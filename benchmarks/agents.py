@@ -31,7 +31,7 @@ def make_agents(base_url: str) -> None:
 def make_key() -> str:
     key, raw = ApiKey.objects.issue("bench")
     ApiKey.objects.filter(pk=key.pk).update(
-        requests_per_minute=ENOUGH, tokens_per_minute=ENOUGH, max_parallel_requests=10_000
+        requests_per_minute=ENOUGH, tokens_per_minute=ENOUGH, max_parallel_requests=100
     )
     Budget.objects.create(api_key=key, period="day", unit="tokens", limit=10**15)
     return raw

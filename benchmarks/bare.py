@@ -9,7 +9,7 @@ from typing import Any
 import uvloop
 from twisted.internet import asyncioreactor
 
-asyncioreactor.install(uvloop.new_event_loop())
+asyncioreactor.install(uvloop.new_event_loop())  # type: ignore[no-untyped-call]
 
 import aiohttp  # noqa: E402 -- the reactor must be chosen before Daphne is imported
 from channels.generic.http import AsyncHttpConsumer  # noqa: E402

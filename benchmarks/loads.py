@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-MODELS = ("reply", "stream-50", "tool", "slow-2-10", "slow-10-10")
+MODELS = ("reply", "stream-50", "tool", "slow-2-10", "slow-10-10", "slow-10-1")
 IMAGE_BYTES, PROMPT_BYTES = 1_000_000, 100_000
 
 

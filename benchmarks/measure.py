@@ -16,11 +16,12 @@ class WrongAnswer(Exception):
 
 
 class Measured(Struct):
-    """One target under one load once."""
+    """One target under one load once; `grown_mb` is the memory it had more at the most."""
 
     answers: Answers
     cpu_seconds: float
     rss_mb: float
+    grown_mb: float
     threads: int
 
     @property
@@ -28,30 +29,37 @@ class Measured(Struct):
         return self.cpu_seconds * 1000 / len(self.answers.took)
 
 
+WATCH_SECONDS = 0.5
 Figures = dict[tuple[str, str], list[Measured]]
 
 
 async def put_under(target: Target, load: Load, *, seconds: float = 0.0, count: int = 0) -> Measured:
-    began = target.process.cpu_seconds
-    request = target.request(load)
-    if load.once:
-        answers = await ask(request, connections=load.connections, count=load.connections)
-    else:
-        answers = await ask(request, connections=load.connections, seconds=seconds, count=count)
+    """Put a target under a load, for some seconds or so many requests."""
+    process, request = target.process, target.request(load)
+    cpu, rss = process.cpu_seconds, process.rss_mb
+    asking = asyncio.create_task(
+        ask(request, connections=load.connections, count=load.connections)
+        if load.once
+        else ask(request, connections=load.connections, seconds=seconds, count=count)
+    )
+    most_mb, threads = rss, process.threads
+    while not asking.done():
+        await asyncio.wait((asking,), timeout=WATCH_SECONDS)
+        most_mb, threads = max(most_mb, process.rss_mb), max(threads, process.threads)
+    answers = asking.result()
     if answers.failed:
         raise WrongAnswer(f"{target.name}, {load.name}: {answers.failed[0]}")
-    used = target.process.cpu_seconds - began
-    return Measured(answers, used, target.process.rss_mb, target.process.threads)
+    return Measured(answers, process.cpu_seconds - cpu, most_mb, most_mb - rss, threads)
 
 
 async def measure(
-    targets: list[Target], loads: list[Load], *, rounds: int, seconds: float, tell: Callable[[str], None]
+    targets: list[Target], loads: list[Load], *, rounds: int, seconds: float, tell: Callable[[str], object]
 ) -> Figures:
     """Run every load on every target, in turn, so many rounds."""
     figures: Figures = defaultdict(list)
     for load in loads:
-        able = [target for target in targets if target.agents or not load.agents_only]
-        for target in able:
+        able = [target for target in targets if target.can(load)]
+        for target in able if not load.once else ():
             await put_under(target, load, seconds=min(seconds, 1))  # warm
         for _ in range(1 if load.once else rounds):
             for target in able:

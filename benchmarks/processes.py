@@ -57,13 +57,6 @@ class Process(Struct, frozen=True):
                 opened.append(os.readlink(entry))
         return opened.count(str(path.resolve()))
 
-    def sockets(self) -> int:
-        opened = []
-        for entry in Path(f"/proc/{self.pid}/fd").iterdir():
-            with suppress(FileNotFoundError):
-                opened.append(os.readlink(entry))
-        return sum(target.startswith("socket:") for target in opened)
-
 
 def _schedstat(pid: int) -> float:
     """Sum the nanoseconds of all threads: /proc/PID/stat counts in hundredths of a second."""
@@ -82,7 +75,10 @@ def running(
     env: dict[str, str] | None = None,
     cwd: Path = ROOT,
 ) -> Iterator[tuple[Process, str]]:
-    """Run a program while the block lasts; `ready` gets what it has said so far and returns its base URL once it serves."""
+    """Run a program while the block lasts.
+
+    `ready` gets what the program has said so far and returns its base URL once it serves.
+    """
     process = subprocess.Popen(
         command, env=environment(env or {}), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from benchmarks import peers
 from benchmarks.load import Request
 from benchmarks.loads import Load
+from benchmarks.peers import Peer
 from benchmarks.processes import ROOT, Process, environment, printed_url, running
+
+OURS, GUARDED, BARE, DIRECT = "OpenFang", "OpenFang, key", "bare consumer", "no server"
 
 
 class Target(Struct, frozen=True):
@@ -27,6 +29,10 @@ class Target(Struct, frozen=True):
     prefix: str = ""
     agents: bool = False
     database: Path | None = None
+
+    def can(self, load: Load) -> bool:
+        """Tell whether this target is put under a load; a key of a hundred parallel requests is not for a crowd."""
+        return (self.agents or not load.agents_only) and not (load.once and self.headers and self.agents)
 
     def request(self, load: Load) -> Request:
         url = urlsplit(self.base_url)
@@ -44,28 +50,26 @@ class Target(Struct, frozen=True):
 
 
 @contextmanager
-def targets(*, with_peers: bool) -> Iterator[list[Target]]:
+def targets(installed: list[Peer]) -> Iterator[list[Target]]:
     """Start the upstream and everything that is measured against it, and end all of it with the block."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="openfang-bench-")))
-        process, upstream = stack.enter_context(running([sys.executable, "-m", "benchmarks.upstream"], printed_url))
+        provider, upstream = stack.enter_context(running([sys.executable, "-m", "benchmarks.upstream"], printed_url))
         started = [
             stack.enter_context(_ours(folder / "open", upstream)),
             stack.enter_context(_ours(folder / "guarded", upstream, guarded=True)),
             stack.enter_context(_bare(upstream)),
         ]
-        if with_peers:
-            started += [
-                Target(name, url, process, headers)
-                for name, url, process, headers in stack.enter_context(peers.running_peers(upstream, folder))
-            ]
-        yield [*started, Target("direct", upstream, process)]
+        for peer in installed:
+            process, url = stack.enter_context(peer.run(upstream))
+            started.append(Target(peer.name, url, process, peer.headers(upstream)))
+        yield [*started, Target(DIRECT, upstream, provider)]
 
 
 @contextmanager
 def _bare(upstream: str) -> Iterator[Target]:
     with running([sys.executable, "-m", "benchmarks.bare", upstream], printed_url) as (process, url):
-        yield Target("bare consumer", url, process)
+        yield Target(BARE, url, process)
 
 
 @contextmanager
@@ -82,7 +86,7 @@ def _ours(data_dir: Path, upstream: str, *, guarded: bool = False) -> Iterator[T
 
     command = [sys.executable, str(ROOT / "manage.py"), "start", "--port", "0"]
     with running(command, ready, env=env) as (process, url):
-        name = "OpenFang, key, limits, budget" if guarded else "OpenFang"
+        name = GUARDED if guarded else OURS
         headers = (f"Authorization: Bearer {made.stdout.strip()}",) if guarded else ()
         database = data_dir / "openfang.sqlite3"
         yield Target(name, url, process, headers, prefix="openfang:", agents=True, database=database)
