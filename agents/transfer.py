@@ -166,7 +166,7 @@ def _take_names(plan: Planned, entry: dict[str, Any], place: str, known: _Known)
     if name := entry.get("model"):
         plan.agent.model = known.models.get(name)
         if plan.agent.model is None:
-            plan.missing.append(f"the model {name}: the agent gets the server's default model")
+            plan.missing.append(f"the model {name} (the agent gets the server's default model)")
     for name in dict.fromkeys(entry.get("fallback_models", [])):
         if model := known.models.get(name):
             plan.fallbacks.append(model)

@@ -4,7 +4,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.db.models import QuerySet, Value
 from django.forms import Script
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from unfold.admin import ModelAdmin
@@ -83,6 +83,9 @@ class AgentAdmin(KeepsHistory, PicksModel, ModelAdmin):
         listed = request.resolver_match and request.resolver_match.url_name == "agents_agent_changelist"
         return with_figures(agents) if listed else agents
 
+    def has_copy_permission(self, request: HttpRequest, object_id: UUID | None = None) -> bool:
+        return self.has_add_permission(request)
+
     def label_of_nothing(self) -> str:
         return f"The server's default ({default_model_name()})"
 
@@ -138,7 +141,7 @@ class AgentAdmin(KeepsHistory, PicksModel, ModelAdmin):
             return super().response_add(request, obj, post_url_continue)
         messages.success(request, f"{obj.name} is made. Clients reach it as openfang:{obj.name}. Try it here.")
         playground_url = reverse("admin:agents_agent_playground", args=[obj.pk])
-        return HttpResponse(status=302, headers={"Location": playground_url})
+        return HttpResponseRedirect(playground_url)
 
     @admin.action(description="Enable", permissions=["change"])
     def enable(self, request: HttpRequest, agents: QuerySet[Agent]) -> None:
@@ -160,18 +163,19 @@ class AgentAdmin(KeepsHistory, PicksModel, ModelAdmin):
     def export(self, request: HttpRequest, agents: QuerySet[Agent]) -> HttpResponse:
         return transfer.download(_with_parts(agents))
 
-    @action(description="Export", icon="download", permissions=["view"])
+    @action(description="Export", icon="download", permissions=["view"], url_path="export")
     def export_one(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         return transfer.download(_with_parts(Agent.objects.filter(pk=object_id)))
 
     @action(description="Import", icon="upload", permissions=["add"])
     def import_agents(self, request: HttpRequest) -> HttpResponse:
-        return HttpResponse(status=302, headers={"Location": reverse("admin:agents_agent_import")})
+        return HttpResponseRedirect(reverse("admin:agents_agent_import"))
 
     @action(
         description="Clone",
         icon="content_copy",
-        permissions=["add"],
+        url_path="clone",
+        permissions=["copy"],
         dialog=ActionDialog(
             title="Clone this agent",
             description="The copy has its prompt, model, tools and limits. Keys and memories are not copied.",

@@ -63,13 +63,13 @@ class McpToolForm(forms.ModelForm):
 
     def __init__(self, *args: Any, choices: list[Any], **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fields["choice"].choices = [("", "Choose"), *choices]  # type: ignore[attr-defined]
+        offered = [("", "Choose"), *choices]
         if self.instance.pk:
             chosen = f"{self.instance.server_id}:{self.instance.tool}"
             self.initial["choice"] = chosen
             if not any(value == chosen for _, tools in choices for value, _ in tools):
-                gone = (chosen, f"{self.instance} — gone: the server no longer lists it")
-                self.fields["choice"].choices.append(("Gone", [gone]))  # type: ignore[attr-defined]
+                offered.append(("Gone", [(chosen, f"{self.instance} — gone: the server no longer lists it")]))
+        self.fields["choice"].choices = offered  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.views.decorators.http import require_POST
 
 from agents.admin.formats import moment
@@ -55,9 +56,12 @@ def differences(before: Any, after: Any, names: dict[Any, str]) -> list[Differen
     found = []
     for column in after.tracked_fields:
         old, new = getattr(before, column.attname), getattr(after, column.attname)
+        label = capfirst(str(column.verbose_name))
+        if isinstance(old, list) and isinstance(new, list):
+            # Tools are ticked, not ordered: what was unticked, and what was ticked.
+            old, new = [item for item in old if item not in new], [item for item in new if item not in old]
         if old == new:
             continue
-        label = str(column.verbose_name).capitalize()
         if column.get_internal_type() == "TextField":
             found.append(Difference(label, lines=list(line_differences(old or "", new or ""))))
         else:

@@ -41,11 +41,11 @@ class McpServerForm(forms.ModelForm):
 class LocalForm(McpServerForm):
     """The form for those who may not start programs on the server's machine."""
 
-    def clean_transport(self) -> str:
-        transport: str = self.cleaned_data["transport"]
-        if transport == McpTransport.STDIO:
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if cleaned.get("transport") == McpTransport.STDIO:
             raise forms.ValidationError(ONLY_SUPERUSERS)
-        return transport
+        return cleaned
 
 
 @admin.register(McpServer)
@@ -132,6 +132,7 @@ class McpServerAdmin(KeepsHistory, ModelAdmin):
     @action(
         description="Read tools",
         icon="sync",
+        url_path="read-tools",
         permissions=["read_tools"],
         dialog=ActionDialog(
             title="Read the tools of this server?",

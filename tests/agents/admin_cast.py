@@ -41,11 +41,14 @@ def request(agent: Agent, minutes: int = 0, **fields: Any) -> UsageRecord:
 
 
 def agent_form(**fields: Any) -> dict[str, Any]:
-    """What a browser posts from the form of a new agent, with one fallback row for each id in `fallbacks`."""
+    """What a browser posts from the form of a new agent, with a row for each of `fallbacks` and `mcp_tools`."""
     fallbacks = fields.pop("fallbacks", [])
     rows = {f"fallbacks-{row}-model": pk for row, pk in enumerate(fallbacks)}
     rows |= {f"fallbacks-{row}-position": row for row in range(len(fallbacks))}
     totals = {"fallbacks-TOTAL_FORMS": len(fallbacks), "fallbacks-INITIAL_FORMS": 0}
+    chosen = fields.pop("mcp_tools", [])
+    rows |= {f"mcp_tools-{row}-choice": choice for row, choice in enumerate(chosen)}
+    totals |= {"mcp_tools-TOTAL_FORMS": len(chosen), "mcp_tools-INITIAL_FORMS": 0}
     limits = {"max_llm_calls": 10, "max_tool_calls": 50, "run_timeout": 600}
     return {"name": "coder", "enabled": "on", "tool_activity": "automatic", **limits, **totals, **rows, **fields}
 
