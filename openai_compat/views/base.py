@@ -39,7 +39,7 @@ class AlwaysJSON(BaseContentNegotiation):
 
     def select_parser(self, request: Request, parsers: Any) -> BaseParser | None:
         media_type = (request.content_type or "").partition(";")[0].strip().lower()
-        parser = next((parser for parser in parsers if parser.media_type == media_type), None)
+        parser: BaseParser | None = next((each for each in parsers if each.media_type == media_type), None)
         if parser is None:
             sent = f"not {media_type[:100]!r}" if media_type else "which is missing"
             raise UnsupportedMediaType(

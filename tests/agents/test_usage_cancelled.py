@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.live import Live
@@ -12,7 +13,7 @@ from tests.upstream import Mark, Pause, Received, Upstream, chunk, fails, hangs,
 
 
 @contextmanager
-def waiting(live: Live, upstream: Upstream, **fields: object) -> Iterator[Received]:
+def waiting(live: Live, upstream: Upstream, **fields: Any) -> Iterator[Received]:
     """Send a request and hand over what reached the provider; at the end hang up without having read an answer."""
     content = json.dumps(body(**fields)).encode()
     head = (

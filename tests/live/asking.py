@@ -94,7 +94,8 @@ def row_of(live: Live, response: httpx2.Response) -> dict[str, Any]:
 
 def closed_row(live: Live, where: str) -> dict[str, Any]:
     """The one usage row that fits, once it is closed: for a client that left and was told nothing."""
-    return eventually(lambda: next(iter(live.usage(f"({where}) AND status != 'running'")), None))
+    row: dict[str, Any] = eventually(lambda: next(iter(live.usage(f"({where}) AND status != 'running'")), None))
+    return row
 
 
 def eventually(find: Any, seconds: float = 15) -> Any:
