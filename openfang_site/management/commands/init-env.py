@@ -23,13 +23,12 @@ class Command(OpenFangCommand):
         parser.add_argument(
             "--host",
             type=host_name,
-            default="",
             help="the name to be reached by from everywhere, with HTTPS (default: this machine only, on port 4200)",
         )
         place = str(settings.BASE_DIR / ".env")
         parser.add_argument("--file", default=place, help="- prints it (default: %(default)s)")
 
-    def handle(self, *, host: str, file: str, **options: Any) -> None:
+    def handle(self, *, host: str | None, file: str, **options: Any) -> None:
         values = environment(host)
         if file == "-":
             self.stdout.write(text(values), ending="")
@@ -43,7 +42,7 @@ class Command(OpenFangCommand):
         )
 
 
-def environment(host: str) -> dict[str, str]:
+def environment(host: str | None) -> dict[str, str]:
     """Return fresh secrets, and where a server of that name, or else of this machine only, is reached."""
     values = {
         "OPENFANG_SECRET_KEY": secrets.token_urlsafe(50),
