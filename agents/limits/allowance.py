@@ -1,6 +1,7 @@
 """What a key may use of this server at once and within a minute, beside its number of requests."""
 
 import asyncio
+import random
 from contextlib import suppress
 from functools import partial
 
@@ -80,9 +81,12 @@ class Allowance:
             self._taken = wanted
 
     def _free_slot(self) -> str | None:
+        expiry = SLOT_SECONDS if shared() else None
+        any_slot = f"slot:{self._name}:{random.randrange(self._parallel_requests)}"
+        if cache.add(any_slot, 1, expiry):
+            return any_slot
         slots = [f"slot:{self._name}:{number}" for number in range(self._parallel_requests)]
         taken = cache.get_many(slots)
-        expiry = SLOT_SECONDS if shared() else None
         return next((slot for slot in slots if slot not in taken and cache.add(slot, 1, expiry)), None)
 
     def _correct(self, used: int) -> None:

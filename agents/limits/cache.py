@@ -28,9 +28,14 @@ class Outage:
         self._try_at: float | None = None
 
     @property
+    def on(self) -> bool:
+        return self._try_at is not None
+
+    @property
     def holds(self) -> bool:
         """True from a failure until it is time to try again."""
-        return self._try_at is not None and time.monotonic() < self._try_at
+        try_at = self._try_at
+        return try_at is not None and time.monotonic() < try_at
 
     def begins(self, error: Exception) -> None:
         with self._lock:
@@ -70,12 +75,15 @@ class RedisOrLocal(RedisCache):
 
     def _ask(self, operation: str, *args: Any, **options: Any) -> Any:
         if not outage.holds:
+            trying_again = outage.on
             try:
                 answer = getattr(super(), operation)(*args, **options)
             except RedisError as error:
                 outage.begins(error)
             else:
-                outage.ends()
+                # An answer to what was asked before the outage says nothing of its end.
+                if trying_again:
+                    outage.ends()
                 return answer
         if refusing():
             raise LimitsUnavailable("The server cannot check its limits at the moment.")

@@ -35,9 +35,10 @@ class Minute(Struct, frozen=True):
     def add(self, counter: str, amount: int) -> int:
         """Add to a counter of this minute and return what it has come to."""
         key = f"{counter}:{self.name}:{self.ends}"
-        if cache.add(key, amount, KEPT_SECONDS):
-            return amount
-        return int(cache.incr(key, amount))
+        try:
+            return int(cache.incr(key, amount))
+        except ValueError:  # there is no such counter yet
+            return amount if cache.add(key, amount, KEPT_SECONDS) else int(cache.incr(key, amount))
 
     def count(self, counter: str) -> int:
         return int(cache.get(f"{counter}:{self.name}:{self.ends}", 0))

@@ -1,7 +1,7 @@
 """Makes keys with limits beside a running server: `python -m tests.openai_compat.limits_cast '{"name": {...}}'`.
 
-The fields are those of the row; `budgets` is a list of rows of budgets, and `edge` the Unix time, in whole seconds, at
-which one of the key's minutes is to begin. Prints the keys as JSON.
+The fields are those of the row; `budgets` is a list of rows of budgets, and `edge` the second of a minute, 0 to 59, at
+which the key's minutes begin. Prints the keys as JSON.
 """
 
 import json
@@ -21,7 +21,7 @@ from agents.models import Agent, ApiKey, Budget  # noqa: E402 -- needs the apps 
 
 
 def id_with_edge(edge: int) -> uuid.UUID:
-    """Return an id whose minutes begin at this second: each id has its own, so that not all begin at once."""
+    """Return an id whose minutes begin at this second: each id has one of its own."""
     while True:
         candidate = uuid.uuid4()
         if (zlib.crc32(str(candidate).encode()) + 1 - edge) % 60 == 0:

@@ -137,3 +137,34 @@ def by_window(answers: Sequence[Sent]) -> list[Counter[int]]:
         window = round((answer.at + answer.reset - ends) / 60)
         windows.setdefault(window, Counter())[answer.status] += 1
     return [windows[window] for window in sorted(windows)]
+
+
+async def assert_exact(lives: Sequence[Live], key: str, rate: int) -> None:
+    """Send more than the rate allows, and find that exactly so many passed in each minute."""
+    answers = await send_many(lives, key, rate + 40)
+
+    windows = by_window(answers)
+    assert [window[200] for window in windows] == [min(rate, window.total()) for window in windows]
+    assert all(set(window) <= {200, 429} for window in windows)
+    for answer in answers:
+        assert answer.headers["x-ratelimit-limit-requests"] == str(rate)
+        assert 1 <= answer.reset <= 60
+        if answer.status == 429:
+            assert answer.headers["x-ratelimit-remaining-requests"] == "0"
+            assert answer.headers["retry-after"] == str(answer.reset)
+
+
+async def assert_exact_at_the_edge(*lives: Live) -> None:
+    """Send requests before and after a key's minute has ended, and find that both minutes were counted exactly."""
+    cast = {f"edge-{second}": {"requests_per_minute": 60, "edge": second} for second in range(60)}
+    keys = await asyncio.to_thread(lambda: make_keys(*lives, **cast))
+    edge = int(time.time()) + 3
+    answers: list[Sent] = []
+    while time.time() < edge or sum(answer.at >= edge for answer in answers) < 70:
+        answers += await send_many(lives, keys[f"edge-{edge % 60}"], 70)
+        await asyncio.sleep(max(0, min(0.5, edge - time.time())))
+
+    windows = by_window(answers)
+    assert len(windows) >= 2
+    assert [window[200] for window in windows] == [min(60, window.total()) for window in windows]
+    assert {1 <= answer.reset <= 60 for answer in answers} == {True}
