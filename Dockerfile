@@ -16,6 +16,11 @@ RUN if [ "$EMBEDDED_MODEL" = 1 ]; then \
 RUN /venv/bin/pip uninstall --yes pip && /venv/bin/python -m compileall -q -j 0 /venv/lib
 
 FROM ${BASE_IMAGE}
+ARG EMBEDDED_MODEL=1
+# What llama.cpp's wheel takes for granted.
+RUN if [ "$EMBEDDED_MODEL" = 1 ]; then \
+        apt-get update -qq && apt-get install -qq --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*; \
+    fi
 RUN useradd --system --uid 10001 --user-group --home-dir /data --shell /usr/sbin/nologin openfang \
     && install -d -o openfang -g openfang -m 0750 /data
 ENV PATH=/venv/bin:$PATH \
