@@ -77,8 +77,8 @@ def able_models(agent: AgentSpec, request: RunRequest) -> tuple[ModelSpec, ...]:
 def instructed(agent: AgentSpec, messages: list[Message], notice: str = "") -> list[Message]:
     """Return the messages for the model, all instructions first and in one message.
 
-    The agent's prompt leads, then the client's system messages, then a notice of ours. Many chat templates refuse a second system message, or
-    one that is not the first.
+    The agent's prompt leads, then the client's system messages, then a notice of ours. Many chat templates refuse a
+    second system message, or one that is not the first.
     """
     instructions = [agent.system_prompt] if agent.system_prompt else []
     conversation = []
