@@ -165,7 +165,7 @@ def _provider_spec(row: Provider) -> ProviderSpec:
         label=str(row),
         kind="embedded" if row.kind == "embedded" else "openai",
         base_url=row.base_url,
-        api_key=row.key_from_environment(),
+        api_key=row.api_key(),
         api_key_env=row.api_key_env,
     )
 

@@ -161,7 +161,7 @@ def _chat_completions() -> dict[str, Any]:
                 "name": "Idempotency-Key",
                 "in": "header",
                 "description": "Repeated within a day, the request is not run again: the first answer is given.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+                "schema": {"type": "string", "maxLength": 255},
             }
         ],
         "requestBody": {"required": True, "content": _json("ChatCompletionRequest")},

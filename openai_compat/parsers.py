@@ -1,5 +1,5 @@
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import IO, Any, get_args
 
 import msgspec
@@ -46,6 +46,8 @@ TYPE_NAMES = {
     "null": "null",
 }
 
+MOST_LEVELS = 100
+
 # Building a decoder costs a hundred times what using it does.
 decode = msgspec.json.Decoder(ChatCompletionRequest).decode
 
@@ -59,7 +61,9 @@ class ChatCompletionParser(BaseParser):
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         try:
-            return decode(stream.read())
+            chat = decode(stream.read())
+            refuse_deep_values(chat)
+            return chat
         except msgspec.ValidationError as error:
             raise invalid_field(str(error)) from None
         except UnicodeDecodeError:
@@ -69,6 +73,34 @@ class ChatCompletionParser(BaseParser):
             raise InvalidRequest(f"The body is not valid JSON: {why}.", code="invalid_json") from None
         except RecursionError:
             raise InvalidRequest("The body is nested too deeply.", code="invalid_json") from None
+
+
+def refuse_deep_values(chat: ChatCompletionRequest) -> None:
+    """Refuse what is nested so deeply, where any JSON may stand, that a provider or a library would choke on it."""
+    for place, value in _free_values(chat):
+        if _deeper_than(MOST_LEVELS, value):
+            message = f"Invalid '{place}': it is nested too deeply, more than {MOST_LEVELS} levels."
+            raise InvalidRequest(message, param=place, code="invalid_value")
+
+
+def _free_values(chat: ChatCompletionRequest) -> Iterator[tuple[str, Any]]:
+    yield "user", chat.user
+    if chat.response_format is not None:
+        yield "response_format.json_schema", chat.response_format.json_schema
+    for index, tool in enumerate(chat.tools or ()):
+        yield f"tools[{index}].function.parameters", tool.function.parameters
+    for index, function in enumerate(chat.functions or ()):
+        yield f"functions[{index}].parameters", function.parameters
+
+
+def _deeper_than(levels: int, value: Any) -> bool:
+    level = [value]
+    for _ in range(levels + 1):
+        containers = [item for item in level if isinstance(item, dict | list)]
+        if not containers:
+            return False
+        level = [inner for outer in containers for inner in (outer.values() if isinstance(outer, dict) else outer)]
+    return True
 
 
 def invalid_field(said: str) -> InvalidRequest:

@@ -21,6 +21,8 @@ COMMANDS = {
     "passwd": "set a new password for the web admin",
     "prune": "delete usage rows that are older than some days; their sums stay",
     "init-env": "write the .env that docker compose needs",
+    "secrets": "encrypt again under a new secret key what is stored under an old one",
+    "audit": "ask whether an installed package has a known vulnerability",
     "test": "run the checks and tests of this copy",
 }
 

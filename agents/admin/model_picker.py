@@ -24,10 +24,10 @@ def default_model_name() -> str:
 
 
 def key_state(provider: Provider) -> str:
-    """Say whether the key is in the environment of this process, never what it is."""
-    if not provider.api_key_env:
-        return "needs none"
-    return "set" if provider.key_from_environment() else "missing"
+    """Say whether the key is in the environment of this process or kept in the row, never what it is."""
+    if provider.api_key():
+        return "set"
+    return "missing" if provider.api_key_env else "needs none"
 
 
 def price(amount: Decimal | None) -> str:

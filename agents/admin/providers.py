@@ -6,6 +6,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanSwitchWidget
 
 from agents.admin.model_picker import key_state
 from agents.admin.models import LanguageModelForm
@@ -15,6 +16,15 @@ KEY_STATES = {"set": "success", "missing": "warning", "needs none": "info"}
 
 
 class ProviderForm(forms.ModelForm):
+    new_key = forms.CharField(
+        label="Keep a key here",
+        required=False,
+        max_length=1000,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text="Stored encrypted, and never shown. A key in the environment goes before it.",
+    )
+    forget_key = forms.BooleanField(label="Forget the kept key", required=False, widget=UnfoldBooleanSwitchWidget())
+
     class Meta:
         model = Provider
         exclude: list[str] = []
@@ -25,7 +35,17 @@ class ProviderForm(forms.ModelForm):
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if cleaned.get("kind") == ProviderKind.OPENAI and not cleaned.get("base_url", "-"):
             self.add_error("base_url", "Where is it? An OpenAI-compatible provider needs its base URL.")
+        if self.instance.encrypted_api_key and "base_url" in self.changed_data and not self._decided_on_key():
+            self.add_error("new_key", "The kept key would go to another address: enter it again, or have it forgotten.")
         return cleaned
+
+    def _decided_on_key(self) -> bool:
+        return bool(self.cleaned_data.get("new_key") or self.cleaned_data.get("forget_key"))
+
+    def save(self, commit: bool = True) -> Any:
+        if self._decided_on_key():
+            self.instance.keep_key(self.cleaned_data["new_key"].strip())
+        return super().save(commit)
 
 
 class ModelInline(TabularInline):
@@ -51,7 +71,13 @@ class ProviderAdmin(ModelAdmin):
     search_help_text = "Name or address"
     fieldsets = [
         (None, {"fields": [("name", "label"), "kind", "base_url"]}),
-        ("Key", {"fields": ["api_key_env", "key"], "description": "Keys stay in the environment of the server."}),
+        (
+            "Key",
+            {
+                "fields": ["api_key_env", "new_key", "forget_key", "key"],
+                "description": "A key in the environment of the server is in no backup of its database.",
+            },
+        ),
     ]
     readonly_fields = ["key"]
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
-__all__ = ["InvalidToken", "decrypt", "encrypt"]
+__all__ = ["InvalidToken", "decrypt", "encrypt", "rotate"]
 
 
 def encrypt(plain: bytes) -> bytes:
@@ -17,6 +17,11 @@ def encrypt(plain: bytes) -> bytes:
 def decrypt(token: bytes) -> bytes:
     """Return what was encrypted under the secret key or one of its fallbacks; else raise InvalidToken."""
     return _fernet(settings.SECRET_KEY, tuple(settings.SECRET_KEY_FALLBACKS)).decrypt(token)
+
+
+def rotate(token: bytes) -> bytes:
+    """Return what was encrypted under a fallback, encrypted under the secret key; else raise InvalidToken."""
+    return _fernet(settings.SECRET_KEY, tuple(settings.SECRET_KEY_FALLBACKS)).rotate(token)
 
 
 @lru_cache(maxsize=4)

@@ -1,3 +1,4 @@
+import logging
 import os
 from urllib.parse import urlsplit
 
@@ -5,7 +6,10 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 
+from agents.models.encryption import InvalidToken, decrypt, encrypt
 from agents.models.served import Served, ServedQuerySet
+
+logger = logging.getLogger(__name__)
 
 validate_slug_name = RegexValidator(
     r"^[a-z0-9][a-z0-9._-]{0,63}$",
@@ -32,7 +36,10 @@ class ProviderQuerySet(ServedQuerySet["Provider"]):
 
 
 class Provider(Served):
-    """An LLM API that this server may call. Its key stays in the environment, under the variable named here."""
+    """An LLM API that this server may call.
+
+    Its key stays in the environment, under the variable named here; or it is kept in this row, encrypted.
+    """
 
     name = models.CharField(max_length=64, unique=True, validators=[validate_slug_name])
     label = models.CharField(max_length=100, blank=True, help_text="What people see. Empty: the name.")
@@ -50,6 +57,7 @@ class Provider(Served):
         validators=[RegexValidator(r"^[A-Za-z_][A-Za-z0-9_]*$", "Not the name of an environment variable.")],
         help_text="The environment variable that holds the key. Empty: no key is sent.",
     )
+    encrypted_api_key = models.BinaryField(default=b"", editable=False)
     from_catalog = models.BooleanField(
         default=False, editable=False, help_text="Follows the catalog that comes with the server until it is edited."
     )
@@ -65,6 +73,24 @@ class Provider(Served):
     def key_from_environment(self) -> str | None:
         """Return the key, if its variable is set: the variable is data, so it is not read in the settings."""
         return os.environ.get(self.api_key_env, "").strip() or None if self.api_key_env else None
+
+    def keep_key(self, key: str) -> None:
+        """Keep the key in this row, encrypted; an empty one forgets it. Saves nothing."""
+        self.encrypted_api_key = encrypt(key.encode()) if key else b""
+
+    def kept_key(self) -> str | None:
+        """Return the key that is kept in this row, if there is one and the secret key still opens it."""
+        if not self.encrypted_api_key:
+            return None
+        try:
+            return decrypt(bytes(self.encrypted_api_key)).decode()
+        except InvalidToken:
+            logger.warning("The key of %s was kept under another secret key: enter it again.", self.name)
+            return None
+
+    def api_key(self) -> str | None:
+        """Return the key to call with: what the environment says goes before what was entered."""
+        return self.key_from_environment() or self.kept_key()
 
 
 class LanguageModelQuerySet(ServedQuerySet["LanguageModel"]):
