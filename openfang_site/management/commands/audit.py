@@ -10,7 +10,7 @@ from django.core.management import CommandError
 from agents.management.base import OpenFangCommand, table
 
 SECONDS = 300
-OPTIONS = "--local --skip-editable --format json --vulnerability-service osv --progress-spinner off".split()
+OPTIONS = ["--local", "--skip-editable", "--format=json", "--vulnerability-service=osv", "--progress-spinner=off"]
 
 
 class Command(OpenFangCommand):
