@@ -1,3 +1,4 @@
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -119,7 +120,7 @@ class AgentAdmin(KeepsHistory, PicksModel, ModelAdmin):
     def cost(self, agent: Any) -> str:
         if agent.unpriced_today and not agent.cost_today:
             return usd(None)
-        return usd(agent.cost_today or 0) + (" or more" if agent.unpriced_today else "")
+        return usd(agent.cost_today or Decimal(0)) + (" or more" if agent.unpriced_today else "")
 
     @display(description="Last used")
     def last_used(self, agent: Any) -> str:
@@ -128,6 +129,11 @@ class AgentAdmin(KeepsHistory, PicksModel, ModelAdmin):
     @display(description="State", ordering="enabled", label={"enabled": "success", "disabled": "warning"})
     def state(self, agent: Agent) -> str:
         return "enabled" if agent.enabled else "disabled"
+
+    def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
+        """Save what has changed: the history has no versions that differ in nothing."""
+        if not change or form.has_changed():
+            super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

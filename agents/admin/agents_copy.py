@@ -8,6 +8,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from agents.models import Agent, AgentFallback, AgentMcpTool
+from agents.models.agent import validate_agent_name
 
 
 def free_name(name: str) -> str:
@@ -42,7 +43,7 @@ class CopyForm(BaseDialogForm):
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"].strip().lower()
-        Agent(name=name).clean_fields(exclude=[f.name for f in Agent._meta.fields if f.name != "name"])
+        validate_agent_name(name)
         if Agent.objects.filter(name=name).exists():
             raise forms.ValidationError("There is an agent of this name already: clients choose agents by name.")
         return name

@@ -35,9 +35,9 @@ def tool_choices() -> list[tuple[str, list[tuple[str, SafeString]]]]:
 
 
 def _explained(name: str) -> SafeString:
-    text = BUILT_IN[name].spec.function.description.split("\n\n")[0].replace("\n", " ").split(". ")[0].rstrip(".")
+    sentence = (BUILT_IN[name].spec.function.description or "").replace("\n", " ").partition(". ")[0].rstrip(".")
     more = f" {sandbox.describe()}" if name == "shell" else ""
-    return format_html('<span class="of-tool"><b>{}</b> <span>{}.{}</span></span>', name, text, more)
+    return format_html('<span class="of-tool"><b>{}</b> <span>{}.{}</span></span>', name, sentence, more)
 
 
 def profiles() -> list[dict[str, Any]]:

@@ -65,7 +65,7 @@ def differences(before: Any, after: Any, names: dict[Any, str]) -> list[Differen
         if column.get_internal_type() == "TextField":
             found.append(Difference(label, lines=list(line_differences(old or "", new or ""))))
         else:
-            found.append(Difference(label, *(_shown(column, value, names) for value in (old, new))))
+            found.append(Difference(label, _shown(column, old, names), _shown(column, new, names)))
     return found
 
 
@@ -90,10 +90,9 @@ class Change:
 
 def changes(versions: list[Any], earlier: Any = None) -> list[Change]:
     """Return versions of one row, newest first, with what each changed; `earlier` is the one before the last."""
-    model_ids = {getattr(version, "model_id", None) for version in (*versions, earlier) if version is not None}
-    names = {
-        model.pk: str(model) for model in LanguageModel.objects.filter(pk__in=model_ids).select_related("provider")
-    }
+    found = (getattr(version, "model_id", None) for version in (*versions, earlier) if version is not None)
+    models = LanguageModel.objects.filter(pk__in=[pk for pk in found if pk]).select_related("provider")
+    names = {model.pk: str(model) for model in models}
     pairs = pairwise([*versions, earlier])
     return [
         Change(

@@ -77,23 +77,21 @@ def token(request: HttpRequest, model_admin: Any, agent_id: UUID) -> HttpRespons
     version = request.GET.get("version", "")
     if version:
         get_object_or_404(changes_of(Agent), id=agent_id, history_id=int(version) if version.isdecimal() else 0)
-    user = request.user
-    minted = playground.mint(user.pk, user.get_username(), agent.pk, int(version) if version else None)
-    answer = JsonResponse({"token": minted, "seconds": playground.SECONDS, "model": f"openfang:{agent.name}"})
-    answer["Cache-Control"] = "no-store"
-    return answer
+    user_id = int(request.user.pk or 0)
+    minted = playground.mint(user_id, request.user.get_username(), agent.pk, int(version) if version else None)
+    return JsonResponse({"token": minted, "seconds": playground.SECONDS, "model": f"openfang:{agent.name}"})
 
 
 def figures(request: HttpRequest, model_admin: Any, agent_id: UUID, record_id: UUID) -> HttpResponse:
     """Tell what one answer has used so far, and what the agent's tools have brought back."""
     record = get_object_or_404(UsageRecord, pk=record_id, agent_id=agent_id)
     may_try(request, model_admin, Agent(pk=agent_id))
-    key_id = playground.key_id(request.user.pk)
+    key_id = playground.key_id(int(request.user.pk or 0))
     results: dict[str, str] = {}
     if record.api_key_id == key_id:
         turns = transcripts.runs_of({record.pk}, agent_id, f"key:{key_id}").get(record.pk, [])
         results = {call: result for turn in turns for call, result in turn.results.items()}
-    answer = JsonResponse(
+    return JsonResponse(
         {
             "running": record.status == Status.RUNNING,
             "status": record.get_status_display(),
@@ -106,8 +104,6 @@ def figures(request: HttpRequest, model_admin: Any, agent_id: UUID, record_id: U
             "results": results,
         }
     )
-    answer["Cache-Control"] = "no-store"
-    return answer
 
 
 def _tool(step: UsageStep) -> dict[str, str]:

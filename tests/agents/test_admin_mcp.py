@@ -44,7 +44,8 @@ def test_the_tools_are_read_as_soon_as_the_server_is_made(admin_client: Client) 
 def test_a_server_that_does_not_answer_is_kept_and_the_reason_is_shown(admin_client: Client) -> None:
     page = text(admin_client.post(f"{LIST}add/", form(command="/no/such/program"), follow=True))
 
-    assert "The tools could not be read: The MCP server &#x27;plain&#x27;" in page
+    assert "The tools could not be read: The program of the MCP server &#x27;plain&#x27; ended" in page
+    assert "/no/such/program cannot be started" in page
     assert McpServer.objects.get().tools_read_at is None
 
 

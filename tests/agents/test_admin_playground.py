@@ -1,5 +1,6 @@
 """The playground's way to an agent: its page, its pass through the API, and what it learns of a request."""
 
+import time
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from agents import playground, transcripts
 from agents.history import PastTurn
 from agents.models import Agent, Status, UsageStep, changes_of
 from agents.transcripts import Origin, PastRun
-from agents.types import Message, ToolCall, FunctionCall
+from agents.types import FunctionCall, Message, ToolCall
 from tests.agents.admin_cast import model, request, text
 from tests.live import Live
 from tests.live.asking import ask, content_of, row_of
@@ -76,7 +77,8 @@ def test_a_pass_opens_one_agent_for_one_user_and_is_not_cached(admin_client: Cli
     assert opened is not None
     assert (opened.name, opened.agent_ids, opened.version) == ("playground:admin", frozenset([agent.pk]), None)
     assert opened.id == playground.key_id(boss.pk)
-    assert (response.json()["model"], response["Cache-Control"]) == ("openfang:coder", "no-store")
+    assert response.json()["model"] == "openfang:coder"
+    assert "no-store" in response["Cache-Control"]
 
 
 def test_a_pass_for_a_version_is_for_one_that_exists(admin_client: Client, agent: Agent) -> None:
@@ -98,8 +100,8 @@ def test_a_pass_ends_after_ten_minutes_and_cannot_be_made_up(agent: Agent, monke
 
     assert playground.read(token[:-2] + "xx") is None
     assert playground.read(playground.PREFIX + signing.dumps([1, "boss", agent.pk.hex, None], salt="another")) is None
-    later = signing.time.time() + playground.SECONDS + 1
-    monkeypatch.setattr(signing.time, "time", lambda: later)
+    later = time.time() + playground.SECONDS + 1
+    monkeypatch.setattr(time, "time", lambda: later)
     assert playground.read(token) is None
 
 
