@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.dispatch import Signal
 from msgspec import Struct
 
@@ -213,11 +213,16 @@ class Ledger:
         """Commit all that is unwritten at once; if that fails, each on its own, so that a bad row holds up no other."""
         batch = [entry for entry in self._unwritten if not (entry.opens and entry.committed.cancelled())]
         self._unwritten = []
-        if not batch or self._guarded(partial(_commit_entries, batch)):
+        failure = self._guarded(partial(_commit_entries, batch)) if batch else None
+        if failure is None:
             _confirm(batch)
             return
+        if isinstance(failure, OperationalError):
+            # The whole database does not answer; each alone would wait for it as long again.
+            self._unwritten = batch
+            return
         for entry in batch:
-            if self._guarded(partial(_commit_entries, [entry])):
+            if self._guarded(partial(_commit_entries, [entry])) is None:
                 _confirm([entry])
             else:
                 self._unwritten.append(entry)
@@ -232,15 +237,16 @@ class Ledger:
                 connection.close()
                 _tell(work.done, UsageNotRecorded("The server's database does not answer."))
 
-    def _guarded(self, work: Callable[[], object]) -> bool:
+    def _guarded(self, work: Callable[[], object]) -> DatabaseError | None:
+        """Do something in a transaction of its own, and return what it failed with, if it did."""
         try:
             with own_turn():
                 work()
         except DatabaseError as error:
             logger.warning("Usage could not be written, it will be tried again: %s", error)
             connection.close()
-            return False
-        return True
+            return error
+        return None
 
 
 def _commit_entries(entries: list[Entry]) -> None:
