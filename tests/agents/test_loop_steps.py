@@ -1,12 +1,14 @@
 """A request's steps: every call of a model and of a tool, in the order they ended."""
 
 import hashlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
+from agents.models import UsageRecord
+from agents.types import FunctionCall, ToolCall, ToolCallEnded
+from agents.usage.recording import Recording
 from tests.agents.acting import asks
 from tests.live import Live
 from tests.live.asking import ask, row_of
@@ -42,14 +44,11 @@ def test_calls_of_models_and_tools_are_recorded_in_order(live: Live, upstream: U
     assert (row["llm_calls"], row["tool_calls"]) == (3, 2)
 
 
-@pytest.fixture
-def keeping(upstream: Upstream, tmp_path: Path) -> Iterator[Live]:
-    with Live(tmp_path, cast=upstream.base_url, env={"OPENFANG_KEEP_TOOL_ARGUMENTS": "true"}) as live:
-        yield live
-
-
-def test_the_arguments_are_kept_where_the_administrator_wants_it(keeping: Live, upstream: Upstream):
-    upstream.model("steward-model").turns(calls_many(Call("agent_ask", ARGUMENTS)), says("That is all."))
-    upstream.model("expert-model").says("Green.")
-    row = row_of(keeping, ask(keeping, "steward"))
-    assert told(keeping.steps(row["id"]), "arguments") == [("",), (ARGUMENTS,), ("",)]
+@pytest.mark.parametrize(("keeps", "kept"), [(True, ARGUMENTS), (False, "")])
+def test_the_arguments_are_kept_only_where_the_administrator_wants_it(keeps: bool, kept: str):
+    recording = Recording(UsageRecord())
+    called = ToolCall("a", FunctionCall("agent_ask", ARGUMENTS))
+    with override_settings(OPENFANG_KEEP_TOOL_ARGUMENTS=keeps):
+        recording.observe(ToolCallEnded(called, "Green.", is_error=False, duration_ms=1))
+    [step] = recording.steps
+    assert (step.kind, step.name, step.arguments) == ("tool", "agent_ask", kept)
