@@ -13,7 +13,7 @@ from agents.admin.dashboard_charts import charts, step_name
 from agents.admin.dashboard_query import NO_KEY, WITHOUT_KEY, DashboardQuery
 from agents.admin.dashboard_shown import budget_bars, cards, moments, ranked
 from agents.admin.formats import duration, minute
-from agents.models import Agent, ApiKey, Status, UsageRecord, UsageRollup
+from agents.models import Agent, ApiKey, DailyRollup, Status, UsageRecord
 from agents.usage.periods import Lately
 from agents.usage.rankings import end_users, failing, slowest
 from agents.usage.reports import report
@@ -32,7 +32,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the figures to the context of the start page, for those who may see them."""
     if not request.user.has_perm("agents.view_usagerecord"):
         return context
-    if not UsageRecord.objects.exists() and not UsageRollup.objects.exists():
+    if not UsageRecord.objects.exists() and not DailyRollup.objects.exists():
         return context | {"first_step": _first_step(request)}
     query = DashboardQuery.read(request.GET, timezone.now())
     return context | {"dashboard": _figures(query, request)}
@@ -92,7 +92,7 @@ def _rows(records: Iterable[UsageRecord]) -> list[dict[str, Any]]:
 def _choices(query: DashboardQuery) -> list[dict[str, Any]]:
     """Return what the page can be narrowed to; what is chosen is offered even if it is gone."""
     since = query.now - MODELS_OF
-    names = UsageRollup.objects.filter(start__gte=since).exclude(model="").values_list("model", flat=True)
+    names = DailyRollup.objects.filter(start__gte=since).exclude(model="").values_list("model", flat=True)
     models = sorted({*names.distinct().order_by(), *filter(None, [query.model])})
     keys: list[tuple[Any, str]] = [(NO_KEY, "without a key"), *ApiKey.objects.values_list("pk", "name")]
     return [

@@ -7,7 +7,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import (
     BooleanRadioFilter,
     DropdownFilter,
@@ -18,8 +18,12 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
+from agents.admin.exports import ExportsRequests
 from agents.admin.formats import NBSP, NOTHING, count, duration, moment, usd
-from agents.models import Status, UsageRecord, UsageRollup, UsageStep
+from agents.admin.live_rows import LiveRows
+from agents.admin.usage_conversation import conversation
+from agents.admin.usage_timeline import timeline
+from agents.models import DailyRollup, Status, UsageRecord
 
 STATUSES = {
     Status.RUNNING: "info",
@@ -66,7 +70,7 @@ class ModelFilter(DropdownFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Offer what answered lately, from the sums: reading it from the requests would read them all."""
         since = timezone.now() - timedelta(days=self.DAYS)
-        names = UsageRollup.objects.filter(start__gte=since).exclude(model="").values_list("model", flat=True)
+        names = DailyRollup.objects.filter(start__gte=since).exclude(model="").values_list("model", flat=True)
         chosen = filter(None, [self.value()])
         return [(name, name) for name in sorted({*names.distinct().order_by(), *chosen})]
 
@@ -87,47 +91,11 @@ class ReadOnly:
         return False
 
 
-class Figures:
-    """Columns that a request and its steps share."""
-
-    @display(description="Tokens")
-    def tokens(self, row: Any) -> str:
-        return f"{count(row.prompt_tokens)}{NBSP}in, {count(row.completion_tokens)}{NBSP}out"
-
-    @display(description="Cost")
-    def price(self, row: Any) -> str:
-        return NOTHING if getattr(row, "status", None) == Status.RUNNING else usd(row.cost)
-
-    @display(description="First token")
-    def first_token(self, row: Any) -> str:
-        return duration(row.first_token_ms)
-
-    @display(description="Duration")
-    def took(self, row: Any) -> str:
-        return duration(row.duration_ms)
-
-
-class StepInline(ReadOnly, Figures, TabularInline):
-    model = UsageStep
-    fields = readonly_fields = ["what", "tokens", "price", "first_token", "took", "error"]
-    extra = 0
-    hide_title = True
-    verbose_name_plural = "Steps, in order"
-
-    @display(description="Called")
-    def what(self, step: UsageStep) -> str:
-        return f"{step.get_kind_display()}: {'/'.join(filter(None, [step.provider, step.name]))}"
-
-    @display(description="Error")
-    def error(self, step: UsageStep) -> str:
-        return step.error_code or NOTHING
-
-
 @admin.register(UsageRecord)
-class UsageRecordAdmin(ReadOnly, Figures, ModelAdmin):
+class UsageRecordAdmin(LiveRows, ExportsRequests, ReadOnly, ModelAdmin):
     """Every request: who asked which agent, what was used and how it ended. A large table, read in bounded pieces."""
 
-    inlines = [StepInline]
+    list_before_template = "admin/agents/usagerecord/toolbar.html"
     list_display = ["started", "agent_and_key", "model_and_provider", "state", "tokens", "price", "first_token", "took"]
     sortable_by = ["started"]
     list_filter = [
@@ -157,8 +125,10 @@ class UsageRecordAdmin(ReadOnly, Figures, ModelAdmin):
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        """Offer no history of what does not change."""
+        """Add the timeline, and what was said where it is stored; offer no history of what does not change."""
         context = {"show_history": False, **(extra_context or {})}
+        if record := self.get_object(request, object_id or ""):
+            context |= {"timeline": timeline(record), "conversation": conversation(request, record.pk)}
         return super().changeform_view(request, object_id, form_url, context)
 
     def get_search_results(
@@ -190,6 +160,22 @@ class UsageRecordAdmin(ReadOnly, Figures, ModelAdmin):
     @display(description="Status", label=STATUSES)
     def state(self, record: UsageRecord) -> tuple[str, str]:
         return record.status, f"{record.status}: {record.error_code}" if record.error_code else record.status
+
+    @display(description="Tokens")
+    def tokens(self, record: UsageRecord) -> str:
+        return f"{count(record.prompt_tokens)}{NBSP}in, {count(record.completion_tokens)}{NBSP}out"
+
+    @display(description="Cost")
+    def price(self, record: UsageRecord) -> str:
+        return NOTHING if record.status == Status.RUNNING else usd(record.cost)
+
+    @display(description="First token")
+    def first_token(self, record: UsageRecord) -> str:
+        return duration(record.first_token_ms)
+
+    @display(description="Duration")
+    def took(self, record: UsageRecord) -> str:
+        return duration(record.duration_ms)
 
     @display(description="Status")
     def outcome(self, record: UsageRecord) -> str:
