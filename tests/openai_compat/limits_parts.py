@@ -4,16 +4,13 @@ import asyncio
 import json
 import os
 import shutil
-import socket
-import subprocess
 import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 import pytest
@@ -21,6 +18,7 @@ import pytest
 from tests.live import Live
 from tests.live.asking import eventually
 from tests.openai_compat import raw
+from tests.services import Redis, new_databases
 
 CONNECTIONS = 20
 
@@ -38,58 +36,33 @@ def knows(live: Live, key: str) -> bool:
     return raw.send(live, "GET", "/v1/models", key=key).status == 200
 
 
-class Redis:
-    """A Redis server of the tests: on a free port, and nothing is kept."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def start(self) -> None:
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        command = ["redis-server", *options, "--dir", str(self._directory)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        eventually(self._answers)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(7) == b"+PONG\r\n"
-        except OSError:
-            return False
+def kill(redis: Redis) -> None:
+    """End Redis as a crash would; `start` brings it back, empty, where it was."""
+    assert redis.process is not None
+    redis.process.kill()
+    redis.process.wait()
 
 
 @contextmanager
-def two_servers(base_url: str, directories: pytest.TempPathFactory, **env: str) -> Iterator[tuple[Redis, list[Live]]]:
+def two_servers(base_url: str, directories: pytest.TempPathFactory) -> Iterator[tuple[Redis, list[Live]]]:
     """Two processes with one database and one Redis."""
     need_redis()
     directory = directories.mktemp("first")
-    with Redis(directories.mktemp("redis")) as redis:
-        shared = {
-            "REDIS_URL": redis.url,
-            "DATABASE_URL": f"sqlite:///{directory}/openfang.sqlite3",
-            "OPENFANG_SECRET_KEY": "a secret that the tests share",
-            **env,
-        }
+    redis = Redis(directory / "redis").start()
+    shared = {
+        "DATABASE_URL": f"sqlite:///{directory}/openfang.sqlite3",
+        **new_databases(),
+        "REDIS_URL": redis.new_database(),
+        "OPENFANG_SECRET_KEY": "a secret that the tests share",
+    }
+    try:
         with (
             Live(directory, cast=base_url, keys=True, env=shared) as first,
             Live(directories.mktemp("second"), env=shared) as second,
         ):
             yield redis, [first, second]
+    finally:
+        redis.stop()
 
 
 def need_redis() -> None:

@@ -9,7 +9,8 @@ from agents.errors import LimitsUnavailable
 from agents.limits import cache
 from agents.limits.cache import Outage, RedisOrLocal
 from openai_compat.errors import error_body, http_status
-from tests.openai_compat.limits_parts import Redis, need_redis
+from tests.openai_compat.limits_parts import need_redis
+from tests.services import Redis
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def outage(monkeypatch: pytest.MonkeyPatch) -> Outage:
 @pytest.fixture
 def gone(outage: Outage, tmp_path: Path) -> RedisOrLocal:
     """A cache whose Redis is not there."""
-    counts = RedisOrLocal(Redis(tmp_path).url, {})
+    counts = RedisOrLocal(Redis(tmp_path / "redis").new_database(), {})
     counts._local.clear()
     return counts
 
@@ -49,11 +50,12 @@ def test_redis_counts_again_when_it_is_back(
 ):
     need_redis()
     monkeypatch.setattr(cache, "TRY_AGAIN_SECONDS", 0)
-    redis = Redis(tmp_path)
-    counts = RedisOrLocal(redis.url, {})
+    redis = Redis(tmp_path / "redis")
+    counts = RedisOrLocal(redis.new_database(), {})
     counts._local.clear()
     counts.add("requests", 7)
-    with redis:
-        assert counts.get("requests") is None
-        assert counts.add("requests", 1)
+    redis.start()
+    assert counts.get("requests") is None
+    assert counts.add("requests", 1)
+    redis.stop()
     assert caplog.messages[-1] == "Redis answers again."

@@ -1,0 +1,97 @@
+"""Tokens a minute and parallel requests of a key."""
+
+import httpx2
+import openai
+import pytest
+from openai.types.chat import ChatCompletionChunk
+
+from agents.types import Message
+from agents.usage.estimates import prompt_tokens
+from tests.live import Live
+from tests.live.asking import ask, eventually
+from tests.openai_compat import strict
+from tests.openai_compat.limits_parts import make_keys
+from tests.upstream import Upstream, Usage, says, stalls
+
+PROMPT = prompt_tokens([Message("system", ""), Message("user", "Hi")])
+CAP = 500  # what the listener may write at most
+
+
+@pytest.fixture(scope="module")
+def keys(limited: Live) -> dict[str, str]:
+    return make_keys(
+        limited,
+        narrow={"tokens_per_minute": 2 * (PROMPT + CAP)},
+        small={"tokens_per_minute": 10},
+        single={"max_parallel_requests": 1},
+        double={"max_parallel_requests": 2},
+    )
+
+
+def assert_refused(response: httpx2.Response, exceeded: str) -> None:
+    assert response.status_code == 429
+    assert strict.error(response.json()).to_dict() == {
+        "message": f"Rate limit exceeded: {exceeded}",
+        "type": "rate_limit_error",
+        "param": None,
+        "code": "rate_limit_exceeded",
+    }
+    assert 1 <= int(response.headers["retry-after"]) <= 60
+
+
+def test_what_a_run_has_not_used_is_given_back(limited: Live, upstream: Upstream, keys: dict[str, str]):
+    upstream.turns(says("Hello", usage=Usage(prompt_tokens=7, completion_tokens=5)))
+    first = ask(limited, "listener", key=keys["narrow"])
+    assert first.status_code == 200
+    assert int(first.headers["x-ratelimit-remaining-tokens"]) == 2 * (PROMPT + CAP) - 12
+
+
+def test_a_minutes_tokens_are_not_exceeded_by_requests_at_once(limited: Live, upstream: Upstream, keys: dict[str, str]):
+    upstream.default = stalls("Wait", "done")
+    with limited.client(keys["narrow"]) as client:
+        streams = [_stream(client) for _ in range(2)]
+        refused = ask(limited, "listener", key=keys["narrow"])
+        upstream.release()
+        for stream in streams:
+            assert [chunk.choices[0].finish_reason for chunk in stream][-1] == "stop"
+    assert_refused(refused, "tokens per minute")
+
+
+def _stream(client: openai.OpenAI) -> openai.Stream[ChatCompletionChunk]:
+    stream = client.chat.completions.create(
+        model="openfang:listener", messages=[{"role": "user", "content": "Hi"}], stream=True
+    )
+    next(iter(stream))
+    return stream
+
+
+def test_a_request_of_more_than_a_whole_minute_can_pass_alone(limited: Live, upstream: Upstream, keys: dict[str, str]):
+    upstream.turns(says("Hello", usage=Usage(prompt_tokens=9, completion_tokens=300)))
+    assert ask(limited, "listener", key=keys["small"]).status_code == 200
+    assert_refused(ask(limited, "listener", key=keys["small"]), "tokens per minute")
+
+
+def test_so_many_requests_run_at_once_and_no_more(limited: Live, upstream: Upstream, keys: dict[str, str]):
+    upstream.default = stalls("Wait", "done")
+    with limited.client(keys["double"]) as client:
+        streams = [_stream(client) for _ in range(2)]
+        assert_refused(ask(limited, "listener", key=keys["double"]), "parallel requests")
+        upstream.release()
+        for stream in streams:
+            assert [chunk.choices[0].finish_reason for chunk in stream][-1] == "stop"
+    upstream.default = says("Hello")
+    assert ask(limited, "listener", key=keys["double"]).status_code == 200
+
+
+def test_who_has_read_the_end_may_begin_again(limited: Live, upstream: Upstream, keys: dict[str, str]):
+    upstream.default = says("Hello")
+    for number in range(10):
+        assert ask(limited, "listener", key=keys["single"], stream=bool(number % 2)).status_code == 200
+
+
+def test_who_leaves_gives_the_place_back(limited: Live, upstream: Upstream, keys: dict[str, str]):
+    upstream.turns(stalls("Wait"))
+    with limited.client(keys["single"]) as client:
+        _stream(client).close()
+    upstream.default = says("Hello")
+    assert eventually(lambda: ask(limited, "listener", key=keys["single"]).status_code == 200)
