@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-CLIENTS = Path(__file__).resolve().parent / "clients"
+HERE = Path(__file__).resolve().parent
 
 CHECKS = {
     "ruff format": ["-m", "ruff", "format", "--check", "."],
@@ -34,7 +34,10 @@ def main(arguments: list[str]) -> None:
         for name, command in CHECKS.items():
             step(name, [sys.executable, *command])
         arguments = [*IN_PARALLEL, *arguments]
-    install_javascript_clients()
+    install_javascript_clients(HERE / "clients")
+    if "--all" in arguments:
+        install_javascript_clients(HERE / "clients_agents")
+        install_langchain(HERE / "clients_agents")
     print("== pytest", flush=True)
     # pytest takes this process's place: Ctrl-C then reaches it alone, and its fixtures can end what they started.
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
@@ -50,19 +53,30 @@ def step(name: str, command: list[str]) -> None:
         sys.exit(status)
 
 
-def install_javascript_clients() -> None:
-    """Install the npm packages that the JavaScript client tests use, where there is Node."""
-    wanted = CLIENTS / "package-lock.json"
-    installed = CLIENTS / "node_modules" / "installed-package-lock.json"
-    if not wanted.exists() or (installed.exists() and installed.read_bytes() == wanted.read_bytes()):
+def install_javascript_clients(folder: Path) -> None:
+    """Install the npm packages that the tests of JavaScript clients use, where there is Node."""
+    wanted = folder / "package-lock.json"
+    installed = folder / "node_modules" / "installed-package-lock.json"
+    if installed.exists() and installed.read_bytes() == wanted.read_bytes():
         return
     if shutil.which("node") and shutil.which("npm"):
-        step("npm ci", ["npm", "ci", "--prefix", str(CLIENTS), "--no-audit", "--no-fund"])
+        step("npm ci", ["npm", "ci", "--prefix", str(folder), "--no-audit", "--no-fund"])
         shutil.copyfile(wanted, installed)
     elif os.environ.get("CI") == "true":
         sys.exit("Node is not installed: the JavaScript client tests cannot run, and CI must run them.")
     else:
         print("== Node is not installed: the JavaScript client tests are skipped.", flush=True)
+
+
+def install_langchain(folder: Path) -> None:
+    """Install LangChain into an environment of its own: it brings two dozen packages that nothing else needs."""
+    wanted, venv = folder / "requirements.txt", folder / ".venv"
+    installed = venv / "installed-requirements.txt"
+    if installed.exists() and installed.read_bytes() == wanted.read_bytes():
+        return
+    step("venv for LangChain", [sys.executable, "-m", "venv", "--clear", str(venv)])
+    step("pip install LangChain", [str(venv / "bin" / "python"), "-m", "pip", "install", "-q", "-r", str(wanted)])
+    shutil.copyfile(wanted, installed)
 
 
 if __name__ == "__main__":
