@@ -104,6 +104,8 @@ def running(
         process.kill()
         process.wait()
         listener.join()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def environment(changes: dict[str, str]) -> dict[str, str]:
