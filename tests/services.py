@@ -5,6 +5,7 @@ PostgreSQL does not run as root: there it runs as the user `postgres`, whom its 
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -67,7 +68,7 @@ class Service:
 
     def stop(self) -> None:
         if self.process is not None:
-            self.process.terminate()
+            self.process.send_signal(signal.SIGINT)  # PostgreSQL would wait for its clients at a SIGTERM
             self.process.wait(timeout=START_SECONDS)
 
 

@@ -128,12 +128,14 @@ async def test_a_worker_that_is_killed_takes_its_own_streams_alone(site: Topolog
 
 
 async def ended_well(stream: openai.AsyncStream[Any]) -> bool:
-    """Read a stream to its end; false if it was cut, true if it said that it was complete."""
+    """Read a stream to its end and tell whether it said that it was complete.
+
+    A cut one raises, or behind Caddy 2.6, which closes it as if it were whole, has no `finish_reason`.
+    """
     finish_reason = None
     try:
         async for chunk in stream:
             finish_reason = chunk.choices[0].finish_reason
     except (openai.APIError, httpx2.TransportError):
         return False
-    assert finish_reason == "stop"
-    return True
+    return finish_reason == "stop"
