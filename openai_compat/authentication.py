@@ -1,5 +1,6 @@
 """Who may call: bearers of a valid key, and, while no key exists, programs on this machine."""
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -71,13 +72,14 @@ def unauthorized(message: str) -> AuthenticationFailed:
 def why_not_local(request: Request) -> str | None:
     """Return why a request may come from elsewhere: through a tunnel, a proxy, or a web page that rebinds its name."""
     scope: dict[str, Any] = request._request.scope  # type: ignore[attr-defined]
+    headers = request._request.headers
     if not all(_loopback(end[0]) for end in (scope.get("client"), scope.get("server")) if end):
         return "this request came over the network"
-    if not _loopback(_hostname(request.headers.get("host", ""))):
+    if not _loopback(_hostname(headers.get("host", ""))):
         return "this request was addressed to another host name"
-    if found := next((name for name in FORWARDING_HEADERS if name in request.headers), None):
+    if found := next((name for name in FORWARDING_HEADERS if name in headers), None):
         return f"this request was forwarded ({found})"
-    origin = request.headers.get("origin")
+    origin = headers.get("origin")
     if origin is not None and not _loopback(urlsplit(origin).hostname or ""):
         return "this request was sent by a web page from elsewhere"
     return None
@@ -87,6 +89,7 @@ def _hostname(host: str) -> str:
     return urlsplit(f"//{host}").hostname or ""
 
 
+@lru_cache(maxsize=1024)
 def _loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
