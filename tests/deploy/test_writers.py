@@ -62,3 +62,4 @@ def check() -> None:
     for table in (UsageRollup, DailyRollup, EndUserDay):
         sums = table._default_manager.aggregate(requests=Sum("requests"), tokens=Sum("prompt_tokens"))
         assert sums == {"requests": total, "tokens": total * 10}
+    connection.close()  # this thread outlives the database
