@@ -59,19 +59,19 @@ async def measure(
     figures: Figures = defaultdict(list)
     for load in loads:
         able = [target for target in targets if target.can(load)]
-        for target in tuple(able) if not load.once else ():
-            try:
-                await put_under(target, load, seconds=min(seconds, 1))  # warm
-            except WrongAnswer as error:
-                if target.agents:
-                    raise
-                # Not every release of what is not ours takes every load.
-                tell(f"Left out: {error}")
-                able.remove(target)
-        for _ in range(1 if load.once else rounds):
-            for target in able:
-                measured = await put_under(target, load, seconds=seconds)
-                figures[load.name, target.name].append(measured)
-                tell(f"{load.name}: {target.name}: {measured.cpu_ms:.2f} ms CPU")
+        for number in range(1 if load.once else rounds + 1):
+            for target in tuple(able):
+                try:
+                    measured = await put_under(target, load, seconds=seconds)
+                except WrongAnswer as error:
+                    if target.agents:
+                        raise
+                    # Not every release of what is not ours takes every load.
+                    tell(f"Left out: {error}")
+                    able.remove(target)
+                    continue
+                if load.once or number:  # the first round only warms
+                    figures[load.name, target.name].append(measured)
+                    tell(f"{load.name}: {target.name}: {measured.cpu_ms:.2f} ms CPU")
                 await asyncio.sleep(0.2)  # for what a target still has to do
     return figures
