@@ -20,13 +20,14 @@ from agents.admin.agents_inlines import FallbackInline, McpToolInline
 from agents.admin.formats import NOTHING, count, minute, usd
 from agents.admin.history import KeepsHistory
 from agents.admin.model_picker import PicksModel, default_model_name
+from agents.admin.roles import GuardsPrograms
 from agents.models import Agent
 
 NAMED_TOOLS = 3
 
 
 @admin.register(Agent)
-class AgentAdmin(KeepsHistory, PicksModel, ModelAdmin):
+class AgentAdmin(GuardsPrograms, KeepsHistory, PicksModel, ModelAdmin):
     """Where agents are made: what one is called, what it is told, which model it asks and how far it may go."""
 
     form = AgentForm
@@ -83,9 +84,6 @@ class AgentAdmin(KeepsHistory, PicksModel, ModelAdmin):
         agents = super().get_queryset(request).annotate(default_model=Value(default_model_name()))
         listed = request.resolver_match and request.resolver_match.url_name == "agents_agent_changelist"
         return with_figures(agents) if listed else agents
-
-    def has_copy_permission(self, request: HttpRequest, object_id: UUID | None = None) -> bool:
-        return self.has_add_permission(request)
 
     def label_of_nothing(self) -> str:
         return f"The server's default ({default_model_name()})"

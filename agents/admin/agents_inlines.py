@@ -7,7 +7,8 @@ from unfold.admin import TabularInline
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from agents.admin.model_picker import PicksModel
-from agents.models import AgentFallback, AgentMcpTool, McpServer
+from agents.admin.roles import may_run_programs
+from agents.models import AgentFallback, AgentMcpTool, McpServer, McpTransport
 
 ALL_TOOLS = "All its tools"
 
@@ -40,15 +41,16 @@ class FallbackInline(PicksModel, TabularInline):
     verbose_name_plural = "Fallback models, in this order"
 
 
-def mcp_choices() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return what may be chosen of each MCP server: all its tools, or one."""
+def mcp_choices(*, programs: bool) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return what may be chosen of each MCP server, those that are programs too if wished: all its tools, or one."""
+    servers = McpServer.objects.all() if programs else McpServer.objects.exclude(transport=McpTransport.STDIO)
     return [
         (
             server.name if server.enabled else f"{server.name} (disabled)",
             [(f"{server.pk}:", f"{server.name}: all its tools")]
             + [(f"{server.pk}:{tool}", f"{server.name}: {tool}") for tool in server.tool_names()],
         )
-        for server in McpServer.objects.all()
+        for server in servers
     ]
 
 
@@ -80,9 +82,11 @@ class McpToolForm(forms.ModelForm):
 
 
 class McpToolFormSet(forms.BaseInlineFormSet):
+    programs = False
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._choices = mcp_choices()
+        self._choices = mcp_choices(programs=self.programs)
 
     def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
         return {**super().get_form_kwargs(index), "choices": self._choices}
@@ -114,6 +118,11 @@ class McpToolInline(TabularInline):
     extra = 0
     verbose_name = "MCP tool"
     verbose_name_plural = "Tools of MCP servers"
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **options: Any) -> Any:
+        formset = super().get_formset(request, obj, **options)
+        formset.programs = may_run_programs(request)
+        return formset
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("server")

@@ -80,10 +80,15 @@ async def _chunks(queryset: QuerySet[UsageRecord]) -> AsyncIterator[list[UsageRe
     """Yield the rows, the latest first, each chunk read anew: nothing is held in the database while a client reads."""
     rows = queryset.order_by("-started_at", "-id")
     left = rows
-    while chunk := await sync_to_async(list)(left[:CHUNK]):
+    while chunk := await _read(left):
         yield chunk
         last = chunk[-1]
         left = rows.filter(Q(started_at__lt=last.started_at) | Q(started_at=last.started_at, id__lt=last.id))
+
+
+@sync_to_async
+def _read(rows: QuerySet[UsageRecord]) -> list[UsageRecord]:
+    return list(rows[:CHUNK])
 
 
 async def _as_csv(chunks: AsyncIterator[list[UsageRecord]]) -> AsyncIterator[str]:

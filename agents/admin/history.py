@@ -154,6 +154,8 @@ def restore(request: HttpRequest, model_admin: Any, agent_id: UUID, version: int
     for column in Agent._meta.concrete_fields:
         if column.attname == "system_prompt" or not (only_prompt or column.name in KEPT):
             setattr(agent, column.attname, getattr(earlier, column.attname))
+    if not model_admin.has_change_permission(request, agent):
+        raise PermissionDenied
     what = "prompt" if only_prompt else "version"
     agent._change_reason = f"The {what} of {moment(earlier.history_date)} restored"  # type: ignore[attr-defined]
     try:

@@ -14,12 +14,13 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from agents.admin.formats import minute
 from agents.admin.history import KeepsHistory
+from agents.admin.roles import may_run_programs
 from agents.errors import ToolFailed
 from agents.models import McpServer, McpTransport
 from agents.tools.mcp import refresh
 
 STATES = {"read": "success", "changed since": "warning", "not read": "info", "disabled": "danger"}
-ONLY_SUPERUSERS = "Only a superuser may set up programs: they run on the server's machine."
+ONLY_ADMINISTRATORS = "Only an administrator may set up programs: they run on the server's machine."
 
 
 class McpServerForm(forms.ModelForm):
@@ -44,7 +45,7 @@ class LocalForm(McpServerForm):
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if cleaned.get("transport") == McpTransport.STDIO:
-            raise forms.ValidationError(ONLY_SUPERUSERS)
+            raise forms.ValidationError(ONLY_ADMINISTRATORS)
         return cleaned
 
 
@@ -72,7 +73,7 @@ class McpServerAdmin(KeepsHistory, ModelAdmin):
         return super().get_queryset(request).annotate(agent_count=Count("agent_tools__agent", distinct=True))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
-        form = McpServerForm if request.user.is_superuser else LocalForm
+        form = McpServerForm if may_run_programs(request) else LocalForm
         return super().get_form(request, obj, change, form=form, **options)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -148,4 +149,4 @@ class McpServerAdmin(KeepsHistory, ModelAdmin):
 
 
 def _may_touch(request: HttpRequest, server: McpServer | None) -> bool:
-    return server is None or server.transport != McpTransport.STDIO or bool(request.user.is_superuser)
+    return server is None or server.transport != McpTransport.STDIO or may_run_programs(request)

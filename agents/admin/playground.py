@@ -76,7 +76,8 @@ def token(request: HttpRequest, model_admin: Any, agent_id: UUID) -> HttpRespons
     may_try(request, model_admin, agent)
     version = request.GET.get("version", "")
     if version:
-        get_object_or_404(changes_of(Agent), id=agent_id, history_id=int(version) if version.isdecimal() else 0)
+        earlier = changes_of(Agent).filter(id=agent_id, history_id=int(version) if version.isdecimal() else 0)
+        may_try(request, model_admin, Agent(pk=agent_id, tools=get_object_or_404(earlier).tools))
     user_id = int(request.user.pk or 0)
     minted = playground.mint(user_id, request.user.get_username(), agent.pk, int(version) if version else None)
     return JsonResponse({"token": minted, "seconds": playground.SECONDS, "model": f"openfang:{agent.name}"})

@@ -11,7 +11,8 @@ from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextareaWidget
 
 from agents import transfer
-from agents.models import Agent
+from agents.admin.roles import PROGRAMS, may_run_programs
+from agents.models import Agent, McpTransport
 
 MOST_BYTES = 5_000_000
 
@@ -47,6 +48,9 @@ def import_page(request: HttpRequest, model_admin: Any) -> HttpResponse:
         raise PermissionDenied
     form = ImportForm(request.POST or None, request.FILES or None)
     plans = form.plans if form.is_bound and form.is_valid() else None
+    if plans is not None and not may_run_programs(request) and (named := _with_programs(plans)):
+        form.add_error(None, f"Only an administrator may import agents that run programs: {named}.")
+        plans = None
     if plans is not None and "confirmed" in request.POST:
         agents = transfer.make(plans)
         for agent in agents:
@@ -62,6 +66,16 @@ def import_page(request: HttpRequest, model_admin: Any) -> HttpResponse:
         "text": form.cleaned_data["text"] if plans is not None else "",
     }
     return TemplateResponse(request, "admin/agents/agent/import.html", context)
+
+
+def _with_programs(plans: list[transfer.Planned]) -> str:
+    """Name the agents that would run programs of the server's machine."""
+    return ", ".join(
+        plan.agent.name
+        for plan in plans
+        if PROGRAMS & set(plan.agent.tools)
+        or any(server.transport == McpTransport.STDIO for server, _ in plan.mcp_tools)
+    )
 
 
 def download(agents: list[Agent]) -> HttpResponse:

@@ -102,6 +102,7 @@ class Agent(Served):
 
     class Meta:
         ordering = ["created_at", "id"]
+        permissions = [("run_programs", "Can give agents programs of the server's machine: the shell, MCP over stdio")]
 
     def __str__(self) -> str:
         return self.name

@@ -4,6 +4,7 @@ from agents.setup.catalog_rows import sync_catalog
 from agents.setup.database import one_at_a_time, prepare
 from agents.setup.errors import SetupError
 from agents.setup.first_start import ADMIN, first_start, generated_password
+from agents.setup.roles import make_roles
 from agents.setup.spawning import find_model, spawn
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "find_model",
     "first_start",
     "generated_password",
+    "make_roles",
     "one_at_a_time",
     "prepare",
     "spawn",

@@ -11,6 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from agents.setup.catalog_rows import sync_catalog
 from agents.setup.errors import SetupError
+from agents.setup.roles import make_roles
 
 ADVISORY_LOCK = 0x0FA17  # any number, the same in every process
 CONNECT_SECONDS = 5
@@ -22,6 +23,7 @@ def prepare() -> None:
     with one_at_a_time():
         _migrate()
         sync_catalog()
+        make_roles()
 
 
 @contextmanager

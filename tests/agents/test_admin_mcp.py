@@ -23,7 +23,7 @@ def form(**fields: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def editor(client: Client) -> Client:
-    """Somebody who may change MCP servers, but is no superuser."""
+    """Somebody who may change MCP servers, but not run programs."""
     user = User.objects.create_user("editor", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(content_type__model="mcpserver"))
     client.force_login(user)
@@ -62,14 +62,14 @@ def test_the_button_reads_the_tools_again(admin_client: Client) -> None:
     assert not server.tools_stale
 
 
-def test_only_a_superuser_sets_up_programs(editor: Client) -> None:
+def test_only_an_administrator_sets_up_programs(editor: Client) -> None:
     response = editor.post(f"{LIST}add/", form(command="uvx"))
 
-    assert errors(response) == ["Only a superuser may set up programs: they run on the server's machine."]
+    assert errors(response) == ["Only an administrator may set up programs: they run on the server's machine."]
     assert not McpServer.objects.exists()
 
 
-def test_only_a_superuser_changes_deletes_or_starts_a_program(editor: Client) -> None:
+def test_only_an_administrator_changes_deletes_or_starts_a_program(editor: Client) -> None:
     server = McpServer.objects.create(name="plain", transport="stdio", command="uvx")
 
     page = editor.get(f"{LIST}{server.pk}/change/")
@@ -88,7 +88,7 @@ def test_a_web_server_does_not_become_a_program(editor: Client) -> None:
 
     response = editor.post(f"{LIST}{server.pk}/change/", form(command="uvx"))
 
-    assert errors(response) == ["Only a superuser may set up programs: they run on the server's machine."]
+    assert errors(response) == ["Only an administrator may set up programs: they run on the server's machine."]
 
 
 def test_what_is_no_json_is_refused_with_an_example(admin_client: Client) -> None:
