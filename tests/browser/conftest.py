@@ -66,7 +66,7 @@ async def page() -> AsyncIterator[Page]:
         page = await context.new_page()
         page.set_default_timeout(WAIT_MS)
         page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("pageerror", lambda error: wrong.append(error.stack or str(error)))
         page.on("request", lambda request: None if _is_local(request.url) else wrong.append(f"asked {request.url}"))
         yield page
         await browser.close()

@@ -6,7 +6,7 @@ import shlex
 import uuid
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, expect
 
 from tests.browser.conftest import log_in, serious_problems
 from tests.live import Live
@@ -26,6 +26,12 @@ def agent_id(site: Live, name: str) -> str:
 async def open_playground(page: Page, site: Live, name: str = "coder") -> None:
     await log_in(page, site)
     await page.goto(f"{site.url}/admin/agents/agent/{agent_id(site, name)}/playground/")
+
+
+async def choose(page: Page, file: FilePayload) -> None:
+    async with page.expect_file_chooser() as opened:
+        await page.click("text=Add image")
+    await (await opened.value).set_files(file)
 
 
 async def say(page: Page, text: str) -> None:
@@ -139,19 +145,42 @@ async def test_a_refusal_is_shown_with_what_can_be_done(page: Page, site: Live, 
     await expect(page.locator(FIGURES)).to_be_visible()
 
 
-async def test_an_image_is_pasted_and_sent(page: Page, site: Live, upstream: Upstream) -> None:
-    upstream.says("A dot.")
+# As the browser gives a script what somebody pastes or drops: a file.
+GIVE = """([id, type, url]) => fetch(url).then((response) => response.blob()).then((blob) => {
+    const data = new DataTransfer();
+    data.items.add(new File([blob], "dot.png", { type: "image/png" }));
+    const options = { bubbles: true, cancelable: true };
+    document.getElementById(id).dispatchEvent(type === "paste"
+        ? new ClipboardEvent(type, { ...options, clipboardData: data })
+        : new DragEvent(type, { ...options, dataTransfer: data }));
+})"""
+
+
+async def test_images_are_chosen_pasted_and_dropped(page: Page, site: Live, upstream: Upstream) -> None:
+    upstream.says("Three dots.")
     await open_playground(page, site)
-    data = PIXEL.partition(",")[2]
-    await page.set_input_files("#file", {"name": "dot.png", "mimeType": "image/png", "buffer": base64.b64decode(data)})
-    await expect(page.locator("#images img")).to_have_count(1)
+    await choose(page, FilePayload(name="dot.png", mimeType="image/png", buffer=base64.b64decode(PIXEL[22:])))
+    await page.evaluate(GIVE, ["message", "paste", "/static/openfang/mark.svg"])
+    await page.evaluate(GIVE, ["playground", "drop", "/static/openfang/mark.svg"])
+    await expect(page.locator("#images img")).to_have_count(3)
 
     await say(page, "What is it?")
 
     await expect(page.locator(FIGURES)).to_be_visible()
-    text, image = upstream.asked[-1]["messages"][-1]["content"]
+    text, first, *others = upstream.asked[-1]["messages"][-1]["content"]
     assert text == {"type": "text", "text": "What is it?"}
-    assert image["image_url"]["url"] == PIXEL
+    assert first["image_url"]["url"] == PIXEL
+    assert [image["image_url"]["url"][:22] for image in others] == ["data:image/png;base64,"] * 2
+
+
+async def test_what_is_no_image_is_refused_in_words(page: Page, site: Live) -> None:
+    await open_playground(page, site)
+
+    await choose(page, FilePayload(name="a.txt", mimeType="text/plain", buffer=b"text"))
+
+    await expect(page.locator("#composer-problem")).to_have_text(
+        "a.txt is no image that models read: use PNG, JPEG, GIF or WebP."
+    )
 
 
 async def test_two_versions_answer_side_by_side(page: Page, site: Live, upstream: Upstream) -> None:
@@ -199,8 +228,7 @@ async def test_an_ended_pass_is_renewed(page: Page, site: Live, upstream: Upstre
     assert len(minted) == 1
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1280)])
 async def test_the_pages_of_an_agent_are_accessible(
     page: Page, site: Live, upstream: Upstream, scheme: str, width: int
 ) -> None:

@@ -112,7 +112,13 @@ export class Answer {
       call.result.hidden = false;
       if (call.state.textContent === "running…") call.state.textContent = "done";
     }
-    if (!figures.running) this.#showFigures(figures);
+    if (figures.running) return;
+    if (figures.tools.length && !this.calls.length && !this.thoughts) {
+      const used = figures.tools.map(({ name, duration, error }) => `${name} (${error || duration})`).join(", ");
+      const text = `Tools, which this agent is set to hide from clients: ${used}`;
+      this.body.append(element("p", { className: "of-remark", textContent: text }));
+    }
+    this.#showFigures(figures);
   }
 
   #showFigures({ tokens, cost, model, url, estimated, status }) {
@@ -122,7 +128,7 @@ export class Answer {
       `${tokens.prompt.toLocaleString("en")} in, ${tokens.completion.toLocaleString("en")} out${estimated ? " (estimated)" : ""}`,
       cost === "unknown" ? "cost unknown" : cost,
       ...(model ? [model] : []),
-      ...(status === "ok" || status === "Ok" ? [] : [status.toLowerCase()]),
+      ...(status.toLowerCase() === "ok" ? [] : [status.toLowerCase()]),
     ];
     const link = element("a", { href: url, textContent: "Request" });
     this.figures.replaceChildren(...facts.map((fact) => element("span", { textContent: fact })), link);

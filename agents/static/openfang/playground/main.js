@@ -1,5 +1,6 @@
 // The playground: one composer, and a conversation with one agent or with two side by side.
 
+import { element } from "./dom.js";
 import { Images } from "./images.js";
 import { Pane } from "./pane.js";
 
@@ -89,10 +90,11 @@ find("clear").addEventListener("click", () => {
 });
 compare.addEventListener("change", begin);
 
-find("add-image").addEventListener("click", () => find("file").click());
-find("file").addEventListener("change", ({ target }) => {
-  images.add(target.files);
-  target.value = "";
+find("add-image").addEventListener("click", () => {
+  // Made when it is needed: unfold has plans of its own for the file fields that it finds on a page.
+  const chooser = element("input", { type: "file", accept: "image/*", multiple: true });
+  chooser.addEventListener("change", () => images.add(chooser.files));
+  chooser.click();
 });
 message.addEventListener("paste", (event) => {
   if (attach(event.clipboardData.files)) event.preventDefault();
