@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from agents.admin.formats import minute
 from agents.models import ApiKey
+from agents.models.api_key import validate_networks
 from agents.networks import read_networks
 
 LIMITS = ["requests_per_minute", "tokens_per_minute", "max_parallel_requests", "networks"]
@@ -61,7 +62,17 @@ class ApiKeyForm(forms.ModelForm):
         }
         error_messages = {"name": {"unique": "There is, or was, a key of this name. Names are not used again."}}
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name in LIMITS[:3]:
+            self.fields[name].required = False
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        return cleaned | {name: cleaned.get(name) or 0 for name in LIMITS[:3]}
+
     def clean_networks(self) -> str:
+        validate_networks(self.cleaned_data["networks"])
         return ", ".join(map(str, read_networks(self.cleaned_data["networks"])))
 
     def clean_expires_at(self) -> Any:

@@ -59,7 +59,7 @@ def test_the_usage_row_has_the_address_that_the_proxy_saw(limited: Live, upstrea
     upstream.says("Hello")
     body = {"model": "coder", "messages": [{"role": "user", "content": "Hi"}]}
     headers = {"x-forwarded-for": "203.0.113.9"}
-    answer = raw.send(limited, "POST", "/v1/chat/completions", body, headers, key=limited.keys["alice"])
+    answer = raw.send(limited, "POST", "/v1/chat/completions", body, headers=headers, key=limited.keys["alice"])
     [row] = limited.usage(f"id = '{answer.headers['x-request-id'].removeprefix('req_')}'")
     assert row["client_address"] == "203.0.113.9"
 
@@ -68,7 +68,7 @@ def test_no_other_sender_is_believed(guarded: Live, upstream: Upstream):
     upstream.says("Hello")
     body = {"model": "coder", "messages": [{"role": "user", "content": "Hi"}]}
     headers = {"x-forwarded-for": "203.0.113.9"}
-    answer = raw.send(guarded, "POST", "/v1/chat/completions", body, headers, key=guarded.keys["alice"])
+    answer = raw.send(guarded, "POST", "/v1/chat/completions", body, headers=headers, key=guarded.keys["alice"])
     [row] = guarded.usage(f"id = '{answer.headers['x-request-id'].removeprefix('req_')}'")
     assert row["client_address"] == "127.0.0.1"
 
