@@ -23,28 +23,32 @@ NAMESPACE = UUID("5b0c9a54-3a5e-4c1f-8f0e-6c0d3f2b7a10")
 
 
 class PlaygroundPass(KeySpec, frozen=True):
-    """A key that opens one agent, or one earlier version of it."""
+    """A key that opens one agent, or one earlier version of it; `asks_any` lets that agent ask every other one."""
 
     version: int | None = None
+    asks_any: bool = False
 
 
-def mint(user_id: int, username: str, agent_id: UUID, version: int | None = None) -> str:
+def mint(user_id: int, username: str, agent_id: UUID, version: int | None = None, *, asks_any: bool = False) -> str:
     """Return a token for somebody who may use the playground of an agent."""
-    return PREFIX + signing.dumps([user_id, username, agent_id.hex, version], salt=SALT)
+    return PREFIX + signing.dumps([user_id, username, agent_id.hex, version, asks_any], salt=SALT)
 
 
 def read(token: str) -> PlaygroundPass | None:
     """Return what a token opens; None if it is not ours, or is too old."""
     try:
-        user_id, username, agent, version = signing.loads(token.removeprefix(PREFIX), salt=SALT, max_age=SECONDS)
+        said = signing.loads(token.removeprefix(PREFIX), salt=SALT, max_age=SECONDS)
     except signing.BadSignature:
         return None
-    return PlaygroundPass(key_id(user_id), f"playground:{username}"[:100], frozenset([UUID(agent)]), version=version)
+    user_id, username, agent, version, asks_any = said
+    name, agent_ids = f"playground:{username}"[:100], frozenset([UUID(agent)])
+    return PlaygroundPass(key_id(user_id), name, agent_ids, version=version, asks_any=asks_any)
 
 
 def while_running(key: KeySpec | None) -> KeySpec | None:
-    """Return the key that a run goes on with: an agent tried in the playground may ask every other one."""
-    return structs.replace(key, agent_ids=None) if isinstance(key, PlaygroundPass) else key
+    """Return the key that a run goes on with, which says what other agents the agent may ask."""
+    asks_any = isinstance(key, PlaygroundPass) and key.asks_any
+    return structs.replace(key, agent_ids=None) if key is not None and asks_any else key
 
 
 def key_id(user_id: int) -> UUID:

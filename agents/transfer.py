@@ -9,7 +9,6 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from agents.models import Agent, AgentFallback, AgentMcpTool, LanguageModel, McpServer
-from agents.models.agent import ToolActivity
 from agents.tools import BUILT_IN
 
 FORMAT, VERSION = "openfang-agents", 1
@@ -190,7 +189,6 @@ def _wrong_values(agent: Agent, place: str, known: _Known) -> list[str]:
         wrong = [f"{place}.{name}: {' '.join(texts)}" for name, texts in error.message_dict.items()]
     if agent.name in known.names:
         wrong.append(f"{place}.name: there is an agent named {agent.name!r} already. Rename one of the two.")
-    assert agent.tool_activity in ToolActivity.values or wrong
     return wrong
 
 

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from agents import playground, transcripts
 from agents.admin.formats import duration, moment, usd
 from agents.admin.history import versions_of
+from agents.admin.roles import may_run_programs
 from agents.models import Agent, ApiKey, Status, StepKind, UsageRecord, UsageStep, changes_of
 
 VERSIONS = 30
@@ -78,8 +79,14 @@ def token(request: HttpRequest, model_admin: Any, agent_id: UUID) -> HttpRespons
     if version:
         earlier = changes_of(Agent).filter(id=agent_id, history_id=int(version) if version.isdecimal() else 0)
         may_try(request, model_admin, Agent(pk=agent_id, tools=get_object_or_404(earlier).tools))
-    user_id = int(request.user.pk or 0)
-    minted = playground.mint(user_id, request.user.get_username(), agent.pk, int(version) if version else None)
+    minted = playground.mint(
+        int(request.user.pk or 0),
+        request.user.get_username(),
+        agent.pk,
+        int(version) if version else None,
+        # The agents that it may ask may run programs: asking them is for those who may give programs to agents.
+        asks_any=may_run_programs(request),
+    )
     return JsonResponse({"token": minted, "seconds": playground.SECONDS, "model": f"openfang:{agent.name}"})
 
 

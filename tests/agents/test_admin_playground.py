@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core import signing
 from django.test import Client
 
@@ -94,12 +94,32 @@ def test_a_pass_for_a_version_is_for_one_that_exists(admin_client: Client, agent
         assert admin_client.post(wrong).status_code == 404
 
 
+@pytest.mark.parametrize("superuser", [True, False])
+def test_an_agent_that_is_tried_asks_others_only_for_somebody_who_may_run_programs(
+    client: Client, agent: Agent, superuser: bool
+) -> None:
+    user = User.objects.create_user("tries", is_staff=True, is_superuser=superuser)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_agent", "change_agent"]))
+    client.force_login(user)
+
+    opened = playground.read(client.post(page_of(agent, "token/")).json()["token"])
+
+    running = playground.while_running(opened)
+    assert opened is not None
+    assert running is not None
+    assert opened.agent_ids == frozenset([agent.pk])
+    assert running.agent_ids == (None if superuser else frozenset([agent.pk]))
+
+
 def test_a_pass_ends_after_ten_minutes_and_cannot_be_made_up(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     token = playground.mint(1, "boss", agent.pk)
     assert playground.read(token)
 
     assert playground.read(token[:-2] + "xx") is None
-    assert playground.read(playground.PREFIX + signing.dumps([1, "boss", agent.pk.hex, None], salt="another")) is None
+    assert (
+        playground.read(playground.PREFIX + signing.dumps([1, "boss", agent.pk.hex, None, True], salt="another"))
+        is None
+    )
     later = time.time() + playground.SECONDS + 1
     monkeypatch.setattr(time, "time", lambda: later)
     assert playground.read(token) is None
