@@ -1,7 +1,7 @@
 """How long the dashboard takes over a million requests: `python benchmarks/dashboard.py [REQUESTS]`.
 
-Fills a database of its own with requests of 90 days, by 12 agents, 6 keys, 4 models and 2,000 end users, then asks for
-the start page of the admin as an administrator does, five times for each period.
+Fills a database of its own with requests of 90 days, by 12 agents of 4 models, 6 keys and 2,000 end users, some of whom
+ask more than others, then asks for the start page of the admin as an administrator does, five times for each period.
 """
 
 # ruff: noqa: E402 -- the settings come first
@@ -58,7 +58,8 @@ def fill(count: int) -> None:
 
 
 def row(agents: list[Agent], keys: list[ApiKey], began: Any) -> UsageRecord:
-    agent, key, (provider, model) = random.choice(agents), random.choice(keys), random.choice(MODELS)
+    number = random.randrange(len(agents))
+    agent, key, (provider, model) = agents[number], random.choice(keys), MODELS[number % len(MODELS)]
     failed = random.random() < 0.02
     duration = int(random.lognormvariate(8, 1))
     return UsageRecord(
@@ -82,7 +83,7 @@ def row(agents: list[Agent], keys: list[ApiKey], began: Any) -> UsageRecord:
         llm_calls=1,
         first_token_ms=duration // 4,
         duration_ms=duration,
-        end_user=f"user-{random.randrange(2000)}",
+        end_user=f"user-{int(2000 * random.random() ** 2)}",
     )
 
 

@@ -57,7 +57,12 @@ def _figures(query: DashboardQuery, request: HttpRequest) -> dict[str, Any]:
             ranked("Agents", found.agents, lambda share: query.requests_url(agent__id__exact=share.key)),
             ranked("API keys", found.keys, lambda share: query.requests_url(**_key_lookup(share.key))),
             ranked("Models", found.models, lambda share: query.requests_url(**_model_lookup(share.key))),
-            ranked("End users", users.shares, lambda share: query.requests_url(end_user=share.key)),
+            ranked(
+                "End users",
+                users.shares,
+                lambda share: query.requests_url(end_user=share.key),
+                more="and more" if users.more else "",
+            ),
         ],
         "end_users_of_latest": users.of_latest,
         "slowest": _rows(slowest(found.period, query.scope, requests) if requests else []),

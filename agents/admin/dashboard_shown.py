@@ -81,14 +81,16 @@ def _times(title: str, now: Callable[[float], int | None], before: Callable[[flo
     return card(f"{title} (p50)", value, note, was, change(half, before(0.5)))
 
 
-def ranked(title: str, shares: Sequence[Share], url: Callable[[Share], str]) -> dict[str, Any]:
+def ranked(title: str, shares: Sequence[Share], url: Callable[[Share], str], *, more: str = "") -> dict[str, Any]:
     """Return a table of the largest parts, each as long a bar as its requests among those of the largest."""
     largest = shares[0].figures.requests if shares else 1
     rows = [
         {"name": share.name, "url": url(share), "width": round(100 * share.figures.requests / largest), **_cells(share)}
         for share in shares[:SHOWN]
     ]
-    return {"title": title, "rows": rows, "more": max(0, len(shares) - SHOWN)}
+    if len(shares) > SHOWN:
+        more = f"and {len(shares) - SHOWN} more"
+    return {"title": title, "rows": rows, "more": more}
 
 
 def _cells(share: Share) -> dict[str, str]:

@@ -85,7 +85,7 @@ class EndUserDay(models.Model):
     """What one end user, as clients name them, used in a UTC day."""
 
     id = models.UUIDField(primary_key=True, editable=False)
-    start = models.DateTimeField(db_index=True)
+    start = models.DateTimeField()
     end_user = models.CharField(max_length=200)
     requests = models.PositiveBigIntegerField(default=0)
     failed = models.PositiveBigIntegerField(default=0)
@@ -94,6 +94,10 @@ class EndUserDay(models.Model):
     completion_tokens = models.PositiveBigIntegerField(default=0)
     cost = UsdField(default=0)
     unpriced = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        # Ranks the end users of a period without reading their rows.
+        indexes = [models.Index(fields=["start", "end_user", "requests"], name="end_users_by_day")]
 
     def __str__(self) -> str:
         return f"{self.start:%Y-%m-%d} {self.end_user}"

@@ -7,12 +7,15 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
-from agents.models import DailyRollup, EndUserDay, Status, UsageRecord
+from agents.models import EndUserDay, Status, UsageRecord
 from agents.usage.periods import Period, Stretch
-from agents.usage.reports import Figures, Scope, Share, pieces
+from agents.usage.reports import Scope, Share
+from agents.usage.rollups import day
 
 SHOWN = 5
+END_USERS = 8
 READ_AT_MOST = 10_000
+NUMBERS = ("requests", "failed", "lost", "prompt_tokens", "completion_tokens", "cost", "unpriced")
 
 
 @dataclass
@@ -20,25 +23,35 @@ class EndUsers:
     """End users, those with most requests first; `of_latest` is set where only so many requests were looked at."""
 
     shares: list[Share]
+    more: bool = False
     of_latest: int | None = None
 
 
 def end_users(period: Period, scope: Scope) -> EndUsers:
-    """Rank end users: whole days by their sums; hours, and what is narrowed to a scope, by the latest requests."""
-    figures: dict[str, Figures] = {}
-    cut = False
-    for table, piece in [(None, period.stretch)] if scope else pieces(period.stretch):
-        if table is DailyRollup:
-            rows = _from_days(piece)
-        else:
-            latest = _within(piece, scope).order_by("-started_at").values("pk")[:READ_AT_MOST]
-            rows = _from_requests(latest)
-            cut = cut or latest.count() == READ_AT_MOST
-        for row in rows:
-            figures.setdefault(row["end_user"], Figures()).add(row)
-    shares = [Share(name, name, used) for name, used in figures.items()]
+    """Rank end users: of whole days by their sums; of hours, and of one agent, key or model, by the latest requests."""
+    start, end = period.stretch.start, period.stretch.end
+    days = EndUserDay.objects.filter(start__gte=start, start__lt=end).values("end_user")
+    if not scope and day(start) == start and day(end) == end:
+        ranked = days.annotate(most=Sum("requests")).order_by("-most", "end_user")
+        names = list(ranked.values_list("end_user", flat=True)[: END_USERS + 1])
+        sums = days.filter(end_user__in=names).annotate(**{name: Sum(name) for name in NUMBERS}).order_by()
+        return _ranked(sums)
+    requests = _within(period.stretch, scope)
+    # The first that is not looked at, if there are that many.
+    beyond = requests.order_by("-started_at").values_list("started_at", flat=True)[READ_AT_MOST : READ_AT_MOST + 1]
+    if not (edge := next(iter(beyond), None)):
+        return _ranked(_from_requests(requests))
+    return _ranked(_from_requests(requests.filter(started_at__gt=edge)), of_latest=READ_AT_MOST)
+
+
+def _ranked(rows: Iterable[Mapping[str, Any]], *, of_latest: int | None = None) -> EndUsers:
+    shares = []
+    for row in rows:
+        share = Share(row["end_user"], row["end_user"])
+        share.figures.add(row)
+        shares.append(share)
     shares.sort(key=lambda share: (-share.figures.requests, share.name))
-    return EndUsers(shares, READ_AT_MOST if cut else None)
+    return EndUsers(shares[:END_USERS], len(shares) > END_USERS, of_latest)
 
 
 def slowest(period: Period, scope: Scope, requests: int) -> list[UsageRecord]:
@@ -63,14 +76,8 @@ def _within(stretch: Stretch, scope: Scope) -> QuerySet[UsageRecord]:
     return UsageRecord.objects.filter(started_at__gte=stretch.start, started_at__lt=stretch.end, **scope)
 
 
-def _from_days(days: Stretch) -> Iterable[Mapping[str, Any]]:
-    rows = EndUserDay.objects.filter(start__gte=days.start, start__lt=days.end).values("end_user").order_by()
-    names = ("requests", "failed", "lost", "prompt_tokens", "completion_tokens", "cost", "unpriced")
-    return rows.annotate(**{name: Sum(name) for name in names})
-
-
-def _from_requests(chosen: QuerySet[Any]) -> Iterable[Mapping[str, Any]]:
-    rows = UsageRecord.objects.filter(pk__in=chosen).exclude(end_user="").exclude(status=Status.RUNNING)
+def _from_requests(requests: QuerySet[UsageRecord]) -> Iterable[Mapping[str, Any]]:
+    rows = requests.exclude(end_user="").exclude(status=Status.RUNNING)
     return (
         rows.values("end_user")
         .order_by()

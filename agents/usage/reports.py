@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import add
 from typing import Any
 
 from django.db.models import Sum
@@ -35,7 +36,8 @@ NUMBERS = (
 )
 DURATION = tuple(f"duration_{bucket}" for bucket in HISTOGRAM_BUCKETS)
 FIRST_TOKEN = tuple(f"first_token_{bucket}" for bucket in HISTOGRAM_BUCKETS)
-SUMS = {name: Sum(name) for name in (*NUMBERS, *DURATION, *FIRST_TOKEN)}
+WITHOUT_TIMES = {name: Sum(name) for name in NUMBERS}
+SUMS = {**WITHOUT_TIMES, **{name: Sum(name) for name in (*DURATION, *FIRST_TOKEN)}}
 
 Scope = Mapping[str, Any]
 """Lookups that sums and requests share, such as `agent_id`, `api_key_id` and `model`."""
@@ -69,6 +71,15 @@ class Figures:
             for place, name in enumerate(names):
                 histogram[place] += row.get(name) or 0
 
+    def __add__(self, other: "Figures") -> "Figures":
+        both = Figures()
+        for part in (self, other):
+            for name in NUMBERS:
+                setattr(both, name, getattr(both, name) + getattr(part, name))
+            both.durations = [*map(add, both.durations, part.durations)]
+            both.first_tokens = [*map(add, both.first_tokens, part.first_tokens)]
+        return both
+
     @property
     def tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
@@ -96,7 +107,7 @@ class Figures:
 
 @dataclass
 class Share:
-    """The part of one agent, key, model or end user. `key` is what tells it from the others."""
+    """The part of one agent, key, model or end user, without its times. `key` tells it from the others."""
 
     key: Any
     name: str
@@ -116,12 +127,13 @@ class Report:
 
 def report(period: Period, scope: Scope) -> Report:
     by_what = ("agent_id", "agent_name", "api_key_id", "api_key_name", "provider", "model")
-    rows = list(_sums(period.stretch, scope, *by_what))
+    rows = list(_sums(period.stretch, scope, *by_what, sums=WITHOUT_TIMES))
+    points = _points(period, scope)
     return Report(
         period=period,
-        total=_total(rows),
+        total=sum((figures for _, figures in points), Figures()),
         before=_total(_sums(period.before, scope)),
-        points=_points(period, scope),
+        points=points,
         agents=_shares(rows, lambda row: (row["agent_id"], row["agent_name"])),
         keys=_shares(rows, lambda row: (row["api_key_id"], row["api_key_name"])),
         models=_shares(rows, lambda row: ((row["provider"], row["model"]), row["model"])),
@@ -142,13 +154,15 @@ def pieces(stretch: Stretch) -> Iterable[tuple[type[DailyRollup] | type[UsageRol
         yield UsageRollup, Stretch(last, stretch.end)
 
 
-def _sums(stretch: Stretch, scope: Scope, *by: str, finest: timedelta = DAY) -> Iterable[Mapping[str, Any]]:
+def _sums(
+    stretch: Stretch, scope: Scope, *by: str, finest: timedelta = DAY, sums: Mapping[str, Sum] = SUMS
+) -> Iterable[Mapping[str, Any]]:
     for table, piece in pieces(stretch) if finest >= DAY else [(UsageRollup, stretch)]:
         rows = table._default_manager.filter(start__gte=piece.start, start__lt=piece.end, **scope)
         if by:
-            yield from rows.values(*by).annotate(**SUMS).order_by()
+            yield from rows.values(*by).annotate(**sums).order_by()
         else:
-            yield rows.aggregate(**SUMS)
+            yield rows.aggregate(**sums)
 
 
 def _points(period: Period, scope: Scope) -> list[tuple[datetime, Figures]]:
