@@ -44,7 +44,7 @@ async def write(ledger: Ledger, number: int) -> None:
 async def test_no_row_is_lost_and_the_sums_are_exact(caplog, monkeypatch):
     """A ledger has a thread and a connection of its own, as a process has."""
     if connection.vendor == "postgresql":  # the pool of a process is meant for one ledger
-        await asyncio.to_thread(connection.close_pool)
+        await asyncio.to_thread(connection.close_pool)  # type: ignore[attr-defined]
         monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "pool", None)
     ledgers = [Ledger(open_seconds=60, close_seconds=60) for _ in range(WRITERS)]
     for ledger in ledgers:
