@@ -5,6 +5,7 @@ import pytest
 
 from tests.environment import DATA_DIR
 from tests.live import Live
+from tests.live.webhook import Webhook
 from tests.upstream import Upstream
 
 
@@ -55,6 +56,24 @@ def guarded_server(session_upstream: Upstream, tmp_path_factory: pytest.TempPath
     patience = {"OPENFANG_WRONG_KEYS_PER_MINUTE": "1000000"}
     data_dir = tmp_path_factory.mktemp("guarded")
     with Live(data_dir, cast=session_upstream.base_url, keys=True, env=patience) as live:
+        yield live
+
+
+@pytest.fixture(scope="session")
+def webhook() -> Iterator[Webhook]:
+    with Webhook() as webhook:
+        yield webhook
+
+
+@pytest.fixture(scope="session")
+def limited(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[Live]:
+    """A server behind a proxy on this machine, for tests that make keys of their own with limits and budgets."""
+    env = {
+        "OPENFANG_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8",
+        "OPENFANG_ALERT_WEBHOOK": webhook.url,
+        "OPENFANG_ALERT_SECRET": webhook.secret,
+    }
+    with Live(tmp_path_factory.mktemp("limited"), cast=session_upstream.base_url, keys=True, env=env) as live:
         yield live
 
 

@@ -45,7 +45,7 @@ def test_what_cannot_be_a_budget_is_refused(admin_client: Client) -> None:
 
 
 def test_the_list_shows_how_far_each_budget_is(admin_client: Client) -> None:
-    budget = Budget.objects.create(limit=10 * PICO, unit=Unit.USD, period=Period.MONTH)
+    budget = Budget.objects.create(limit=int(10 * PICO), unit=Unit.USD, period=Period.MONTH)
     period(budget, spent=9 * PICO, assumed=PICO)
 
     page = admin_client.get(LIST)

@@ -6,10 +6,8 @@ import hmac
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import aiohttp
@@ -21,6 +19,7 @@ from agents.types import Message
 from agents.usage.estimates import prompt_tokens
 from tests.live import Live
 from tests.live.asking import ask, body, eventually, row_of, url_of
+from tests.live.webhook import Webhook
 from tests.openai_compat import strict
 from tests.openai_compat.limits_parts import make_keys
 from tests.upstream import Upstream, Usage, calls, hangs, says
@@ -29,56 +28,10 @@ from tests.upstream import Upstream, Usage, calls, hangs, says
 PROMPT, CAP = prompt_tokens([Message("system", ""), Message("user", "Hi")]), 500
 DEAREST = int((PROMPT * Decimal("1.5") + CAP * 6) / 1_000_000 * PICO)
 AS_ESTIMATED = says("Hello", usage=Usage(prompt_tokens=PROMPT, completion_tokens=CAP))
-SECRET = "the secret of the webhook"
-
-
-class Webhook:
-    """A receiver of alerts that fails at first, as the one being restarted does."""
-
-    def __init__(self) -> None:
-        self.received: list[tuple[dict[str, str], bytes]] = []
-        received = self.received
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                received.append(({name.lower(): value for name, value in self.headers.items()}, body))
-                self.send_response(503 if len(received) == 1 else 204)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/alerts"
-
-    def __enter__(self) -> "Webhook":
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 @pytest.fixture(scope="module")
-def webhook() -> Iterator[Webhook]:
-    with Webhook() as webhook:
-        yield webhook
-
-
-@pytest.fixture(scope="module")
-def thrifty(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[Live]:
-    """A server whose administrator is told of budgets."""
-    env = {"OPENFANG_ALERT_WEBHOOK": webhook.url, "OPENFANG_ALERT_SECRET": SECRET}
-    with Live(tmp_path_factory.mktemp("thrifty"), cast=session_upstream.base_url, keys=True, env=env) as live:
-        yield live
-
-
-@pytest.fixture(scope="module")
-def keys(thrifty: Live) -> dict[str, str]:
+def keys(limited: Live) -> dict[str, str]:
     month, tokens = {"period": "month", "unit": "usd"}, {"period": "day", "unit": "tokens"}
     wanted: dict[str, Any] = {
         "crowd": {"budgets": [{**month, "limit": 50 * DEAREST}]},
@@ -90,7 +43,7 @@ def keys(thrifty: Live) -> dict[str, str]:
         "warned": {"budgets": [{**tokens, "limit": 2 * (PROMPT + CAP)}]},
         "rich": {},
     }
-    return make_keys(thrifty, agents={"blind": {**tokens, "limit": 10}}, **wanted)
+    return make_keys(limited, agents={"blind": {**tokens, "limit": 10}}, **wanted)
 
 
 PICO_DOLLAR = int(PICO)
@@ -110,13 +63,13 @@ def next_month() -> str:
 
 
 async def test_two_hundred_at_once_get_exactly_what_the_budget_covers(
-    thrifty: Live, upstream: Upstream, keys: dict[str, str]
+    limited: Live, upstream: Upstream, keys: dict[str, str]
 ):
     upstream.default = AS_ESTIMATED
     headers = {"authorization": f"Bearer {keys['crowd']}"}
 
     async def chat(session: aiohttp.ClientSession) -> tuple[int, str, str]:
-        async with session.post(url_of(thrifty), json=body("listener"), headers=headers) as response:
+        async with session.post(url_of(limited), json=body("listener"), headers=headers) as response:
             return response.status, response.headers.get("x-should-retry", ""), await response.text()
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
@@ -133,94 +86,93 @@ async def test_two_hundred_at_once_get_exactly_what_the_budget_covers(
         "param": None,
         "code": "insufficient_quota",
     }
-    period = period_of(thrifty, "crowd", "usd")
+    period = period_of(limited, "crowd", "usd")
     assert (period["spent"], period["reserved"], period["assumed"]) == (50 * DEAREST, 0, 0)
-    assert [row["status"] for row in thrifty.usage("api_key_name = 'crowd'")] == ["ok"] * 50
-    assert thrifty.rows("SELECT * FROM agents_reservation") == []
+    assert [row["status"] for row in limited.usage("api_key_name = 'crowd'")] == ["ok"] * 50
+    assert limited.rows("SELECT * FROM agents_reservation") == []
 
 
-def test_what_is_spent_is_what_the_rows_say(thrifty: Live, upstream: Upstream, keys: dict[str, str]):
+def test_what_is_spent_is_what_the_rows_say(limited: Live, upstream: Upstream, keys: dict[str, str]):
     upstream.turns(
         says("One", usage=Usage(prompt_tokens=100, completion_tokens=7, cached_tokens=30)),
         says("Two", usage=None),
     )
-    rows = [row_of(thrifty, ask(thrifty, "listener", key=keys["exact"], stream=bool(turn))) for turn in range(2)]
-    assert period_of(thrifty, "exact", "usd")["spent"] == sum(row["cost"] for row in rows)
+    rows = [row_of(limited, ask(limited, "listener", key=keys["exact"], stream=bool(turn))) for turn in range(2)]
+    assert period_of(limited, "exact", "usd")["spent"] == sum(row["cost"] for row in rows)
     tokens = sum(row["prompt_tokens"] + row["completion_tokens"] for row in rows)
-    assert period_of(thrifty, "exact", "tokens")["spent"] == tokens
-    assert period_of(thrifty, "exact", "tokens")["reserved"] == 0
+    assert period_of(limited, "exact", "tokens")["spent"] == tokens
+    assert period_of(limited, "exact", "tokens")["reserved"] == 0
 
 
-def test_a_run_is_stopped_between_its_turns(thrifty: Live, upstream: Upstream, keys: dict[str, str]):
+def test_a_run_is_stopped_between_its_turns(limited: Live, upstream: Upstream, keys: dict[str, str]):
     first = calls("calculator", expression="1+1").but(usage=Usage(prompt_tokens=60, completion_tokens=20))
     upstream.turns(first)
-    response = ask(thrifty, "handy", key=keys["looping"])
+    response = ask(limited, "handy", key=keys["looping"])
     assert response.status_code == 429
     assert strict.error(response.json()).code == "insufficient_quota"
-    row = row_of(thrifty, response)
+    row = row_of(limited, response)
     assert (row["status"], row["http_status"], row["error_code"]) == ("failed", 429, "insufficient_quota")
     assert (row["llm_calls"], row["tool_calls"]) == (1, 1)
-    period = period_of(thrifty, "looping", "tokens")
+    period = period_of(limited, "looping", "tokens")
     assert (period["spent"], period["reserved"]) == (80, 0)
     assert len(upstream.requests) == 1
 
 
-def test_runs_within_runs_count(thrifty: Live, upstream: Upstream, keys: dict[str, str]):
+def test_runs_within_runs_count(limited: Live, upstream: Upstream, keys: dict[str, str]):
     question = calls("agent_ask", agent="expert", question="Why?")
     upstream.model("steward-model").turns(
         question.but(usage=Usage(prompt_tokens=10, completion_tokens=1)),
         says("Because.", usage=Usage(prompt_tokens=20, completion_tokens=2)),
     )
     upstream.model("expert-model").turns(says("Because.", usage=Usage(prompt_tokens=300, completion_tokens=30)))
-    assert ask(thrifty, "steward", key=keys["asking"]).status_code == 200
-    period = period_of(thrifty, "asking", "tokens")
+    assert ask(limited, "steward", key=keys["asking"]).status_code == 200
+    period = period_of(limited, "asking", "tokens")
     assert (period["spent"], period["reserved"]) == (363, 0)
 
 
-def test_an_unknown_price_counts_as_the_highest_known_one(thrifty: Live, upstream: Upstream, keys: dict[str, str]):
+def test_an_unknown_price_counts_as_the_highest_known_one(limited: Live, upstream: Upstream, keys: dict[str, str]):
     upstream.model("critic-model").turns(says("No.", usage=Usage(prompt_tokens=1000, completion_tokens=100)))
-    row = row_of(thrifty, ask(thrifty, "critic", key=keys["unpriced"]))
+    row = row_of(limited, ask(limited, "critic", key=keys["unpriced"]))
     assert row["cost"] is None
-    period = period_of(thrifty, "unpriced", "usd")
+    period = period_of(limited, "unpriced", "usd")
     assert period["spent"] == period["assumed"] == int((1000 * Decimal("1.5") + 100 * 6) / 1_000_000 * PICO)
 
 
-def test_an_agents_budget_holds_for_every_key(thrifty: Live, upstream: Upstream, keys: dict[str, str]):
-    for key in (keys["rich"], thrifty.keys["alice"]):
-        response = ask(thrifty, "blind", key=key)
+def test_an_agents_budget_holds_for_every_key(limited: Live, upstream: Upstream, keys: dict[str, str]):
+    for key in (keys["rich"], limited.keys["alice"]):
+        response = ask(limited, "blind", key=key)
         assert response.status_code == 429
         assert "The daily budget of the agent 'blind' is used up" in strict.error(response.json()).message
     assert upstream.requests == []
 
 
-def test_a_refused_stream_has_its_status(thrifty: Live, upstream: Upstream):
-    response = ask(thrifty, "blind", key=thrifty.keys["alice"], stream=True)
+def test_a_refused_stream_has_its_status(limited: Live, upstream: Upstream):
+    response = ask(limited, "blind", key=limited.keys["alice"], stream=True)
     assert (response.status_code, response.headers["x-should-retry"]) == (429, "false")
-    assert thrifty.usage(f"id = '{response.headers['x-request-id'].removeprefix('req_')}'") == []
+    assert limited.usage(f"id = '{response.headers['x-request-id'].removeprefix('req_')}'") == []
 
 
-def test_the_administrator_is_warned_once(thrifty: Live, upstream: Upstream, keys: dict[str, str], webhook: Webhook):
+def test_the_administrator_is_warned_once(limited: Live, upstream: Upstream, keys: dict[str, str], webhook: Webhook):
     def about_warned() -> list[tuple[dict[str, str], bytes]]:
         return [call for call in webhook.received if b"'warned'" in call[1]]
 
     upstream.default = AS_ESTIMATED
-    webhook.received.clear()
-    assert ask(thrifty, "listener", key=keys["warned"]).status_code == 200
+    assert ask(limited, "listener", key=keys["warned"]).status_code == 200
     assert about_warned() == []
-    assert ask(thrifty, "listener", key=keys["warned"]).status_code == 200
-    assert ask(thrifty, "listener", key=keys["warned"]).status_code == 429
+    assert ask(limited, "listener", key=keys["warned"]).status_code == 200
+    assert ask(limited, "listener", key=keys["warned"]).status_code == 429
     eventually(lambda: len(about_warned()) == 2)
 
     failed, delivered = about_warned()
     assert failed[1] == delivered[1]
     headers, sent = delivered
-    signed = hmac.new(SECRET.encode(), headers["x-openfang-timestamp"].encode() + b"." + sent, hashlib.sha256)
+    signed = hmac.new(webhook.secret.encode(), headers["x-openfang-timestamp"].encode() + b"." + sent, hashlib.sha256)
     assert headers["x-openfang-signature"] == f"sha256={signed.hexdigest()}"
     warning = json.loads(sent)
     assert (warning["event"], warning["whose"], warning["percent"]) == ("budget.warning", "the key 'warned'", 100)
     assert (warning["spent"], warning["limit"], warning["unit"]) == (str(2 * (PROMPT + CAP)),) * 2 + ("tokens",)
-    assert "100 % of the daily budget of the key 'warned' is spent" in thrifty.output
-    assert thrifty.output.count("budget of the key 'warned' is spent") == 1
+    assert "100 % of the daily budget of the key 'warned' is spent" in limited.output
+    assert limited.output.count("budget of the key 'warned' is spent") == 1
 
 
 def test_what_a_killed_server_held_is_released(server: Live, upstream: Upstream):

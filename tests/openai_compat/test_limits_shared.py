@@ -10,6 +10,7 @@ import pytest
 from tests.live import Live
 from tests.live.asking import ask, body, eventually, url_of
 from tests.openai_compat.limits_parts import (
+    EDGES,
     assert_exact,
     assert_exact_at_the_edge,
     kill,
@@ -35,7 +36,8 @@ def pair(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -
 def keys(pair: Pair) -> dict[str, str]:
     _, lives = pair
     rates = {f"rate-{rate}": {"requests_per_minute": rate} for rate in RATES}
-    return make_keys(*lives, triple={"max_parallel_requests": 3}, lasting={"requests_per_minute": 1000}, **rates)
+    others = {"triple": {"max_parallel_requests": 3}, "lasting": {"requests_per_minute": 1000}, "leaver": {}}
+    return make_keys(*lives, **others, **rates, **EDGES)
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -43,8 +45,8 @@ async def test_exactly_so_many_requests_pass_in_a_minute(pair: Pair, keys: dict[
     await assert_exact(pair[1], keys[f"rate-{rate}"], rate)
 
 
-async def test_the_count_begins_anew_at_the_minutes_edge_on_both(pair: Pair):
-    await assert_exact_at_the_edge(*pair[1])
+async def test_the_count_begins_anew_at_the_minutes_edge_on_both(pair: Pair, keys: dict[str, str]):
+    await assert_exact_at_the_edge(pair[1], keys)
 
 
 async def test_so_many_requests_run_at_once_on_both_together(pair: Pair, upstream: Upstream, keys: dict[str, str]):
@@ -71,9 +73,9 @@ async def test_so_many_requests_run_at_once_on_both_together(pair: Pair, upstrea
     assert ask(lives[0], "listener", key=keys["triple"]).status_code == 200
 
 
-def test_a_revoked_key_is_refused_on_both_within_a_second(pair: Pair):
+def test_a_revoked_key_is_refused_on_both_within_a_second(pair: Pair, keys: dict[str, str]):
     _, lives = pair
-    key = make_keys(*lives, leaver={})["leaver"]
+    key = keys["leaver"]
     assert all(knows(live, key) for live in lives)
     lives[0].manage("key", "revoke", "leaver")
     revoked = time.monotonic()
