@@ -111,7 +111,7 @@ def test_filters_are_in_the_url_and_in_its_links(admin_client: Client, agent: Ag
     ours = used(agent, api_key=alice, api_key_name="alice", model="beta")
     used(agent, model="beta")
     used(Agent.objects.create(name="writer"), api_key=alice, api_key_name="alice", model="beta")
-    asked = {"period": "30d", "agent": agent.pk, "key": alice.pk, "model": "beta"}
+    asked = {"period": "30d", "agent": str(agent.pk), "key": str(alice.pk), "model": "beta"}
 
     page = admin_client.get(PAGE, asked)
 

@@ -35,7 +35,7 @@ def make(count: int = 1, **fields: Any) -> list[UsageRecord]:
 async def pieces(client: AsyncClient, form: str, **query: str) -> AsyncIterator[str]:
     response = await client.get(f"{EXPORT}{form}/", query)
     assert response.status_code == 200
-    async for piece in response.streaming_content:
+    async for piece in response.streaming_content:  # type: ignore[attr-defined]
         yield piece.decode()
 
 
@@ -114,6 +114,7 @@ async def test_it_is_sent_while_it_is_read(client: AsyncClient, monkeypatch: pyt
     await anext(answer)
     await anext(answer)
     oldest = await sync_to_async(UsageRecord.objects.order_by("started_at").first)()
+    assert oldest is not None
     await UsageRecord.objects.filter(pk=oldest.pk).aupdate(end_user="late")
     rest = [piece async for piece in answer]
 
