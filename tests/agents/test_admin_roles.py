@@ -66,9 +66,9 @@ def rows() -> dict[str, Any]:
     record = request(agent)
     server = McpServer.objects.create(name="remote", url="http://mcp.test/mcp")
     budget = Budget.objects.create(agent=agent, limit=10**12)
-    model = agent.model
-    assert model is not None
-    found = [agent, issued, record, server, budget, model, model.provider]
+    language_model = agent.model
+    assert language_model is not None
+    found = [agent, issued, record, server, budget, language_model, language_model.provider]
     rows: dict[str, Any] = {f"{row._meta.app_label}_{row._meta.model_name}": row.pk for row in found}
     return rows | {"auth_user": 1, "auth_group": Group.objects.get(name=VIEWER).pk}
 
