@@ -22,6 +22,7 @@ COMMANDS = {
     "prune": "delete usage rows that are older than some days; their sums stay",
     "init-env": "write the .env that docker compose needs",
     "secrets": "encrypt again under a new secret key what is stored under an old one",
+    "bench": "measure this server beside a bare one and its peers",
     "audit": "ask whether an installed package has a known vulnerability",
     "test": "run the checks and tests of this copy",
 }
