@@ -119,4 +119,4 @@ async def test_other_files_are_not_found(path: str) -> None:
     status, _, body = await fetch(path)
 
     assert status == 404
-    assert b"Not Found" in body
+    assert b"There is no such page here" in body
