@@ -119,20 +119,20 @@ def test_too_long_a_conversation_is_told_in_the_words_that_clients_look_for(erro
     assert str(found).startswith("This model's maximum context length is 8192 tokens.")
 
 
-def test_a_parameter_that_a_model_does_not_take_is_left_out_and_not_sent_again(live: Live, upstream: Upstream):
+def test_a_parameter_that_a_model_does_not_take_is_left_out_and_not_sent_again(server: Live, upstream: Upstream):
     refused = {"message": "Unsupported value", "param": "temperature", "code": "unsupported_value"}
     upstream.turns(fails(400, {"error": refused}), says("Hello"), says("Hello"))
-    assert content_of(ask(live, "listener")) == "Hello"
-    assert content_of(ask(live, "listener")) == "Hello"
+    assert content_of(ask(server, "listener")) == "Hello"
+    assert content_of(ask(server, "listener")) == "Hello"
     assert ["temperature" in request for request in upstream.asked] == [True, False, False]
     assert [request["top_p"] for request in upstream.asked] == [0.9] * 3
 
 
-def test_stream_options_are_left_out_where_they_are_refused(live: Live, upstream: Upstream):
+def test_stream_options_are_left_out_where_they_are_refused(server: Live, upstream: Upstream):
     refused = {"detail": "Extra inputs are not permitted: stream_options"}
     upstream.turns(fails(422, refused), says("Hello"), says("Hello"))
-    assert content_of(ask(live, "blind")) == "Hello"
-    assert content_of(ask(live, "blind")) == "Hello"
+    assert content_of(ask(server, "blind")) == "Hello"
+    assert content_of(ask(server, "blind")) == "Hello"
     assert ["stream_options" in request for request in upstream.asked] == [True, False, False]
 
 
