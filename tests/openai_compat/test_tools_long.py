@@ -16,7 +16,8 @@ def test_leaving_during_a_tool_ends_the_tool(live: Live, upstream: Upstream):
     upstream.turns(asks("expert", "How long?").but(pieces=("Let me ask.",)))
     upstream.model("expert-model").turns(hangs())
     with streaming(live, "handy", user=user) as response:
-        read_until(response.iter_lines(), "ask.")
+        lines = response.iter_lines()  # kept: httpx leaves when nobody holds it
+        read_until(lines, "ask.")
         _, held = upstream.wait_for_requests(2)
     assert held.client_gone.wait(10)
     row = closed_row(live, f"end_user = '{user}' AND parent_id IS NULL")
