@@ -17,6 +17,7 @@ django_application = StaticFiles(get_asgi_application())
 
 from agents.live import RequestsConsumer  # noqa: E402 -- needs the apps that get_asgi_application loads
 from openai_compat.consumers import OpenAIConsumer  # noqa: E402
+from openfang_site import urls  # noqa: E402, F401 -- before the first request, which would wait for it for 0.7 s
 from openfang_site.health import PATHS, health  # noqa: E402
 
 openai_application = OpenAIConsumer.as_asgi()

@@ -1,5 +1,7 @@
 """The one way from tools to the network: what a model asks for must not reach what only this server can reach."""
 
+from __future__ import annotations
+
 import asyncio
 import re
 import socket
@@ -9,13 +11,17 @@ from dataclasses import dataclass
 from functools import partial
 from http.client import responses
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
-import aiohttp
-from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from agents.errors import ToolFailed
 from agents.tools.addresses import HOST, Reach
+
+# aiohttp takes 0.1 s: the commands load this module and ask nobody, and in a server it has long been there.
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp.abc import AbstractResolver
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 READABLE_TYPES = frozenset({"application/json", "application/xml", "application/xhtml+xml", "application/javascript"})
@@ -74,6 +80,8 @@ class SafeHttp:
 
         Raises ToolFailed, and BadStatus for an answer that is an error.
         """
+        import aiohttp  # noqa: PLC0415
+
         start = _checked(url)
         try:
             async with asyncio.timeout(self._seconds):
@@ -95,6 +103,8 @@ class SafeHttp:
 
     @asynccontextmanager
     async def _answer(self, url: URL, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+        import aiohttp  # noqa: PLC0415
+
         connector = aiohttp.TCPConnector(
             resolver=self._resolver,
             socket_factory=partial(self._open_socket, url.raw_host or ""),
@@ -181,6 +191,8 @@ def _is_readable(content_type: str) -> bool:
 
 def _reason(error: Exception) -> str:
     """Say what went wrong in our own words: those of the error may be the other side's."""
+    import aiohttp  # noqa: PLC0415
+
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     match error:
         case _ if isinstance(cause, AddressRefused):
