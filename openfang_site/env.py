@@ -39,7 +39,7 @@ def env_bool(name: str, default: bool) -> bool:
 
 def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     text = env_str(name, default).lower()
-    if text not in choices:
+    if text != default and text not in choices:
         raise ImproperlyConfigured(f"{name}={text!r} is none of {', '.join(choices)}.")
     return text
 

@@ -213,7 +213,7 @@ CONN_MAX_AGE = 0
 
 REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None, "UNAUTHENTICATED_TOKEN": None}
 
-LOG_LEVEL = env_choice("OPENFANG_LOG_LEVEL", "", ("", "debug", "info", "warning", "error", "critical")).upper()
+LOG_LEVEL = env_choice("OPENFANG_LOG_LEVEL", "", ("debug", "info", "warning", "error", "critical")).upper()
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
