@@ -1,19 +1,30 @@
 """What the commands of this project share."""
 
+import json
 import shutil
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError
+from django.core.management.base import CommandParser, DjangoHelpFormatter
 from django.db import connections
 
 from agents.models import Provider
 from agents.setup import SetupError
 
 
+class HelpFormatter(DjangoHelpFormatter):
+    """Leaves lines that are indented, such as the examples, as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n  " in text else super()._fill_text(text, width, indent)
+
+
 class OpenFangCommand(BaseCommand):
     """A command whose help shows its own options alone, and whose errors are one line."""
 
+    examples: Sequence[str] = ()  # what follows the program's name
     requires_system_checks = []
     suppressed_base_arguments = {
         "--version",
@@ -24,6 +35,11 @@ class OpenFangCommand(BaseCommand):
         "--no-color",
         "--force-color",
     }
+
+    def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
+        lines = [f"  {program()} {example}" for example in self.examples]
+        epilog = "\n".join([f"example{'s'[: len(lines) - 1]}:", *lines]) if lines else None
+        return super().create_parser(prog_name, subcommand, epilog=epilog, formatter_class=HelpFormatter, **options)
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run from the command line; errors are left to `openfang_site.cli`, also those of the options."""
@@ -39,6 +55,10 @@ class OpenFangCommand(BaseCommand):
         except SetupError as error:
             raise CommandError(str(error)) from error
 
+    def write_json(self, facts: Any) -> None:
+        """Print facts for programs; amounts of money and moments become texts."""
+        self.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False, default=str))
+
     def explain(self, text: str) -> None:
         """Say something beside the result, which alone goes to the standard output so that scripts can take it."""
         self.stderr.write(text, style_func=str)
@@ -49,6 +69,10 @@ class OpenFangCommand(BaseCommand):
             self.explain(
                 f"openfang: {variable} is not set here; the server needs it in its environment when it starts."
             )
+
+
+def add_json(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def program() -> str:
