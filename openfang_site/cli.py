@@ -1,6 +1,7 @@
 """The command line: `openfang COMMAND`, the same as `manage.py COMMAND`."""
 
 import os
+import platform
 import sys
 
 import django
@@ -8,24 +9,40 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, execute_from_command_line, get_commands
 from django.db import DatabaseError
 
-COMMANDS = {
-    "start": "serve the agents, until Ctrl-C or, with --detach, in the background",
-    "stop": "stop the server, letting running answers end",
-    "status": "say whether the server runs, where, and what it has to do",
-    "spawn": "make an agent from a profile: spawn coder",
-    "agents": "list the agents and their models",
-    "key": "make, list, rotate and revoke API keys",
-    "budget": "set, list and remove budgets",
-    "provider": "add and list the LLM APIs that agents use",
-    "mcp": "offer the agents as tools to an MCP client",
-    "passwd": "set a new password for the web admin",
-    "prune": "delete usage rows that are older than some days; their sums stay",
-    "init-env": "write the .env that docker compose needs",
-    "secrets": "encrypt again under a new secret key what is stored under an old one",
-    "bench": "measure this server beside a bare one and its peers",
-    "audit": "ask whether an installed package has a known vulnerability",
-    "test": "run the checks and tests of this copy",
+from agents import __version__
+
+GROUPS = {
+    "Server": {
+        "start": "serve the agents, until Ctrl-C or, with --detach, in the background",
+        "stop": "stop the server, letting running answers end",
+        "status": "say whether the server runs, where, and what it has to do",
+    },
+    "Agents": {
+        "spawn": "make an agent from a profile: spawn coder",
+        "agents": "list the agents and their models",
+    },
+    "Access": {
+        "key": "make, list, rotate and revoke API keys",
+        "budget": "set, list and remove budgets",
+        "passwd": "set a new password for the web admin",
+    },
+    "Models": {
+        "provider": "add and list the LLM APIs that agents use",
+        "mcp": "offer the agents as tools to an MCP client",
+    },
+    "Data": {
+        "prune": "delete usage rows that are older than some days; their sums stay",
+        "secrets": "encrypt again under a new secret key what is stored under an old one",
+        "init-env": "write the .env that docker compose needs",
+    },
+    "This copy": {
+        "version": "print the versions of OpenFang, Django and Python",
+        "bench": "measure this server beside a bare one and its peers",
+        "audit": "ask whether an installed package has a known vulnerability",
+        "test": "run the checks and tests of this copy",
+    },
 }
+COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 
 
 def main() -> None:
@@ -34,16 +51,24 @@ def main() -> None:
     if arguments in ([], ["help"], ["--help"], ["-h"]):
         print(overview())
         return
+    if arguments in (["version"], ["--version"]):
+        print(versions())
+        return
     if arguments == ["help", "--all"]:
         arguments = ["help"]
     try:
         run(arguments)
+        sys.stdout.flush()
     except (CommandError, ImproperlyConfigured) as error:
-        sys.exit(f"openfang: {one_line(error)}")
+        sys.exit(f"openfang: {told(error)}")
     except DatabaseError as error:
         sys.exit(f"openfang: The database cannot be used: {one_line(error)}")
     except KeyboardInterrupt:
         sys.exit(130)  # as shells report a program that Ctrl-C ended
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has enough. Python would complain again when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
 def run(arguments: list[str]) -> None:
@@ -54,17 +79,31 @@ def run(arguments: list[str]) -> None:
 
 
 def overview() -> str:
-    width = max(map(len, COMMANDS))
-    commands = [f"  openfang {name:{width}}  {text}" for name, text in COMMANDS.items()]
+    """Show every command in a line of its own, with the word for its group before the first."""
+    margin, width = max(map(len, GROUPS)), max(map(len, COMMANDS))
+    lines = [
+        f"  {group if name == next(iter(commands)) else '':{margin}}  {name:{width}}  {text}"
+        for group, commands in GROUPS.items()
+        for name, text in commands.items()
+    ]
     return "\n".join(
         [
             "OpenFang serves AI agents behind an OpenAI-compatible API.",
             "",
-            *commands,
+            *lines,
             "",
-            "openfang help COMMAND tells all of one; openfang help --all lists Django's own commands too.",
+            "openfang help COMMAND tells all of one, with examples; help --all lists Django's own too.",
         ]
     )
+
+
+def versions() -> str:
+    return f"OpenFang {__version__} (Django {django.get_version()}, Python {platform.python_version()})"
+
+
+def told(error: Exception) -> str:
+    """Return an error in one line, but one that has several places to name in a line for each."""
+    return str(error) if getattr(error, "places", None) else one_line(error)
 
 
 def one_line(error: Exception) -> str:

@@ -11,6 +11,7 @@ from agents.snapshot import default_model, read_models
 
 class Command(OpenFangCommand):
     help = "List the agents and their models."
+    examples = ("agents", "agents --json")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="for programs")

@@ -13,6 +13,11 @@ from agents.setup import prepare
 
 class Command(OpenFangCommand):
     help = "Set, list and remove budgets of keys, of agents and of the whole server."
+    examples = (
+        "budget set 20 --key alice --per month",
+        "budget set 100000 --tokens --agent coder --per day",
+        "budget list --json",
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)

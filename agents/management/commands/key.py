@@ -22,6 +22,11 @@ LIMITS = {"rpm": "requests_per_minute", "tpm": "tokens_per_minute", "parallel": 
 
 class Command(OpenFangCommand):
     help = "Make, list, rotate and revoke API keys."
+    examples = (
+        "key create alice --agent coder --expires 30d --rpm 60",
+        "key list --json",
+        "key rotate alice --overlap 7d",
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)

@@ -31,6 +31,7 @@ class Command(OpenFangCommand):
         "Offer the agents as tools to an MCP client, over standard input and output. They run in a running server, "
         "which records their usage."
     )
+    examples = ("mcp", "mcp --url http://agents.example.com --key of_...")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--url", default="", help="the server (default: the one running on this data directory)")

@@ -14,6 +14,7 @@ from agents.setup import ADMIN, first_start, generated_password, prepare
 
 class Command(OpenFangCommand):
     help = "Set a new password for the web admin: asks for one on a terminal, makes one elsewhere."
+    examples = ("passwd", "passwd --generate")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user", nargs="?", default=ADMIN, metavar="USER", help=f"whose (default: {ADMIN})")

@@ -24,6 +24,7 @@ class Command(OpenFangCommand):
         "Delete requests that are older than some days, with their steps, prompts and answers; the sums of them stay. "
         "It may run beside the server, and be interrupted."
     )
+    examples = ("prune --days 90",)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

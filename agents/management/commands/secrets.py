@@ -21,6 +21,7 @@ ROWS_AT_ONCE = 200
 
 class Command(OpenFangCommand):
     help = "Encrypt again, under a new OPENFANG_SECRET_KEY, what is stored under an old one."
+    examples = ("secrets rotate",)
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)

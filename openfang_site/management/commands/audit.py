@@ -15,6 +15,7 @@ OPTIONS = ["--local", "--skip-editable", "--format=json", "--vulnerability-servi
 
 class Command(OpenFangCommand):
     help = "Ask the OSV database of advisories about the packages that are installed beside this server."
+    examples = ("audit",)
 
     def handle(self, **options: Any) -> None:
         if find_spec("pip_audit") is None:

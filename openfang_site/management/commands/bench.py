@@ -11,6 +11,7 @@ from agents.management.base import OpenFangCommand
 
 class Command(OpenFangCommand):
     help = "Measure what a request costs on this server and on others, and write docs/benchmarks.md."
+    examples = ("bench --quick",)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--quick", action="store_true", help="a round of a second each; only prints the figures")

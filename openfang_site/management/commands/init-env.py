@@ -18,6 +18,7 @@ HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z
 
 class Command(OpenFangCommand):
     help = "Write the .env that docker compose needs: the secrets, made anew, and where the server is reached."
+    examples = ("init-env", "init-env --host agents.example.com")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -11,6 +11,7 @@ from openfang_site.detached import start_detached
 
 class Command(OpenFangCommand):
     help = "Serve the agents, until Ctrl-C or, with --detach, in the background until: openfang stop."
+    examples = ("start", "start --detach --port 8080")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

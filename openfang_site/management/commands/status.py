@@ -15,6 +15,7 @@ class Command(OpenFangCommand):
     help = (
         f"Say whether the server runs, where, and what it has to do. The exit code is {NOT_RUNNING} if it does not run."
     )
+    examples = ("status", "status --json")
 
     def handle(self, **options: Any) -> None:
         if note := running_server():

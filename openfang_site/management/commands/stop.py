@@ -15,6 +15,7 @@ PAUSE = 0.1
 
 class Command(OpenFangCommand):
     help = "Stop the server, letting running answers end."
+    examples = ("stop",)
 
     def handle(self, **options: Any) -> None:
         if not is_running():
