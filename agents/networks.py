@@ -11,6 +11,11 @@ def read_networks(text: str) -> tuple[Network, ...]:
     return tuple(map(_network, words))
 
 
+def written(networks: tuple[Network, ...]) -> str:
+    """Return networks as a row keeps them."""
+    return ", ".join(map(str, networks))
+
+
 def _network(word: str) -> Network:
     try:
         return ip_network(word)

@@ -13,7 +13,7 @@ from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 
 from agents.admin import connect, history, playground, transfer
-from agents.admin.agents_copy import CopyForm, copy_of
+from agents.admin.agents_copy import CopyForm
 from agents.admin.agents_figures import with_figures
 from agents.admin.agents_form import AgentForm, profiles, remarks
 from agents.admin.agents_inlines import FallbackInline, McpToolInline
@@ -22,6 +22,7 @@ from agents.admin.history import KeepsHistory
 from agents.admin.model_picker import PicksModel, default_model_name
 from agents.admin.roles import GuardsPrograms
 from agents.models import Agent
+from agents.setup import copy_of
 
 NAMED_TOOLS = 3
 

@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from agents.models import Agent, LanguageModel
+from agents.models.agent import beyond_model
 from agents.profiles import Profile, load_profile, profile_names
 from agents.tools import BUILT_IN, sandbox
 
@@ -72,13 +73,11 @@ class AgentForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        model, max_tokens = cleaned.get("model"), cleaned.get("max_tokens")
-        if model and max_tokens and model.max_output_tokens and max_tokens > model.max_output_tokens:
-            self.add_error("max_tokens", f"{model.name} writes at most {model.max_output_tokens:,} tokens in one call.")
         if cleaned.get("profile") and not self.data.get("filled_in"):
             self._take_profile(load_profile(cleaned["profile"]))
-        if model and model.tools is False and cleaned.get("tools"):
-            self.add_error("tools", f"{model.name} cannot call tools: choose another model, or untick them all.")
+        max_tokens, tools = cleaned.get("max_tokens"), cleaned.get("tools", [])
+        for name, problem in beyond_model(cleaned.get("model"), max_tokens=max_tokens, tools=tools).items():
+            self.add_error(name, problem)
         return cleaned
 
     def _take_profile(self, profile: Profile) -> None:

@@ -9,21 +9,25 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from agents.admin.model_picker import PicksModel
 from agents.admin.roles import may_run_programs
 from agents.models import AgentFallback, AgentMcpTool, McpServer, McpTransport
+from agents.models.agent import repeated_models
+from agents.models.mcp import repeated_tools
 
 ALL_TOOLS = "All its tools"
+
+
+def chosen_in(formset: Any, field: str) -> list[Any]:
+    """Return the forms in which something is chosen, and which are not to be deleted."""
+    filled_in = [form for form in formset.forms if getattr(form, "cleaned_data", {}).get(field)]
+    return [form for form in filled_in if not form.cleaned_data.get("DELETE")]
 
 
 class FallbackFormSet(forms.BaseInlineFormSet):
     def clean(self) -> None:
         """Refuse a model that is in the chain already: asking it again would fail again."""
-        seen = {self.instance.model_id: "It is the agent's model already: choose another one to take over from it."}
-        for form in self.forms:
-            model = form.cleaned_data.get("model") if hasattr(form, "cleaned_data") else None
-            if model is None or form.cleaned_data.get("DELETE"):
-                continue
-            if model.pk in seen:
-                form.add_error("model", seen[model.pk])
-            seen[model.pk] = "This model is in the list twice."
+        forms = chosen_in(self, "model")
+        pks = [form.cleaned_data["model"].pk for form in forms]
+        for place, problem in repeated_models(self.instance.model_id, pks):
+            forms[place].add_error("model", problem)
 
     def validate_unique(self) -> None:
         """Leave it to `clean`, which says where."""
@@ -93,17 +97,10 @@ class McpToolFormSet(forms.BaseInlineFormSet):
 
     def clean(self) -> None:
         """Refuse what is chosen already, by itself or with all the tools of its server."""
-        seen: set[str] = set()
-        chosen = [form for form in self.forms if getattr(form, "cleaned_data", {}).get("choice")]
-        chosen = [form for form in chosen if not form.cleaned_data.get("DELETE")]
-        everything = {form.cleaned_data["choice"] for form in chosen if form.cleaned_data["choice"].endswith(":")}
-        for form in chosen:
-            choice = form.cleaned_data["choice"]
-            if choice in seen:
-                form.add_error("choice", "This tool is in the list twice.")
-            elif choice not in everything and f"{choice.partition(':')[0]}:" in everything:
-                form.add_error("choice", "All the tools of this server are chosen already.")
-            seen.add(choice)
+        forms = chosen_in(self, "choice")
+        tools = [(form.instance.server_id, form.instance.tool) for form in forms]
+        for place, problem in repeated_tools(tools):
+            forms[place].add_error("choice", problem)
 
     def validate_unique(self) -> None:
         """Leave it to `clean`, which says where."""

@@ -18,19 +18,14 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from agents.admin.formats import minute
+from agents.admin.history import KeepsHistory
 from agents.models import ApiKey
-from agents.models.api_key import validate_networks
-from agents.networks import read_networks
+from agents.models.api_key import validate_networks, validate_to_come
+from agents.networks import read_networks, written
 
 LIMITS = ["requests_per_minute", "tokens_per_minute", "max_parallel_requests", "networks"]
 ISSUED = ["name", "owner", "agents", "expires_at", *LIMITS]
 STATES = {"active": "success", "expired": "warning", "revoked": "danger"}
-
-
-def state(key: ApiKey) -> str:
-    if key.revoked_at:
-        return "revoked"
-    return "expired" if key.expires_at and key.expires_at <= timezone.now() else "active"
 
 
 class StateFilter(DropdownFilter):
@@ -73,12 +68,12 @@ class ApiKeyForm(forms.ModelForm):
 
     def clean_networks(self) -> str:
         validate_networks(self.cleaned_data["networks"])
-        return ", ".join(map(str, read_networks(self.cleaned_data["networks"])))
+        return written(read_networks(self.cleaned_data["networks"]))
 
     def clean_expires_at(self) -> Any:
         moment = self.cleaned_data["expires_at"]
-        if moment and self.instance._state.adding and moment <= timezone.now():
-            raise forms.ValidationError("This moment has passed already (it is read as UTC).")
+        if moment and self.instance._state.adding:
+            validate_to_come(moment)
         return moment
 
 
@@ -93,7 +88,7 @@ class RotationForm(forms.Form):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):
+class ApiKeyAdmin(KeepsHistory, ModelAdmin):
     """Where keys are issued and revoked. A key itself is on one page, once: the answer to the form that made it."""
 
     form = ApiKeyForm
@@ -137,7 +132,7 @@ class ApiKeyAdmin(ModelAdmin):
 
     @display(description="State", label=STATES)
     def state(self, key: ApiKey) -> str:
-        return state(key)
+        return key.state
 
     @display(description="Expires", ordering="expires_at")
     def expires(self, key: ApiKey) -> str:
@@ -211,8 +206,10 @@ class ApiKeyAdmin(ModelAdmin):
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke_selected(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
-        revoked = keys.filter(revoked_at=None).update(revoked_at=timezone.now())
-        messages.success(request, f"{revoked} key{'' if revoked == 1 else 's'} revoked.")
+        revoked = list(ApiKey.objects.filter(pk__in=keys.values("pk"), revoked_at=None))
+        for key in revoked:  # one by one, so that the history has each
+            key.revoke()
+        messages.success(request, f"{len(revoked)} key{'' if len(revoked) == 1 else 's'} revoked.")
 
     @action(
         description="Revoke",

@@ -3,7 +3,8 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Prefetch, QuerySet
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -12,6 +13,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from agents.admin.formats import count, minute, usd
+from agents.admin.history import KeepsHistory
 from agents.models import Budget, BudgetPeriod, Period, Unit
 
 
@@ -38,12 +40,10 @@ class BudgetForm(forms.ModelForm):
         unit = Unit(cleaned.get("unit") or self.instance.unit)
         amount = cleaned.get("amount")
         if amount is not None:
-            if amount > unit.most:
-                self.add_error("amount", f"At most {unit.most}.")
-            elif unit is Unit.TOKENS and amount != amount.to_integral_value():
-                self.add_error("amount", "Tokens are whole.")
-            else:
-                self.instance.limit = unit.stored(amount)
+            try:
+                self.instance.limit = unit.checked(amount)
+            except ValidationError as error:
+                self.add_error("amount", error)
         return cleaned
 
 
@@ -79,7 +79,7 @@ class PeriodInline(TabularInline):
 
 
 @admin.register(Budget)
-class BudgetAdmin(ModelAdmin):
+class BudgetAdmin(KeepsHistory, ModelAdmin):
     """What keys, agents and the server may use up, and how far they are."""
 
     form = BudgetForm
@@ -92,14 +92,7 @@ class BudgetAdmin(ModelAdmin):
     inlines = [PeriodInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        now = timezone.now()
-        current = BudgetPeriod.objects.filter(start__in={period.start(now) for period in Period})
-        return (
-            super()
-            .get_queryset(request)
-            .select_related("api_key", "agent")
-            .prefetch_related(Prefetch("periods", current, to_attr="current"))
-        )
+        return super().get_queryset(request).select_related("api_key", "agent").with_current_period()
 
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[str]:
         """What is spent is counted in the unit and by the period, so these stay; another budget can be made."""
@@ -122,7 +115,7 @@ class BudgetAdmin(ModelAdmin):
 
     @display(description="Spent")
     def bar(self, budget: Budget) -> str:
-        row = now_of(budget)
+        row = budget.now
         percent = row.spent * 100 // budget.limit if budget.limit else 100
         assumed = f", {written(budget, row.assumed)} of it at an assumed price" if row.assumed else ""
         warning = " ⚠" if percent >= budget.warn_percent else ""
@@ -140,12 +133,6 @@ class BudgetAdmin(ModelAdmin):
     def resets(self, budget: Budget) -> str:
         period = Period(budget.period)
         return minute(period.end(period.start(timezone.now())))
-
-
-def now_of(budget: Any) -> BudgetPeriod:
-    """Return the period that runs now; a row of nothing before its first request."""
-    start = Period(budget.period).start(timezone.now())
-    return next((row for row in budget.current if row.start == start), BudgetPeriod(budget=budget, start=start))
 
 
 def written(budget: Budget, stored: int) -> str:

@@ -1,8 +1,4 @@
-"""Who may give agents programs of the server's machine, and what follows for those who may not.
-
-The shell and MCP servers over stdio are such programs. Whoever may not give them to agents may not change an agent that
-has them either: its prompt decides what they do.
-"""
+"""What of the admin follows for those who may not give agents programs of the server's machine."""
 
 from typing import Any
 from uuid import UUID
@@ -10,19 +6,13 @@ from uuid import UUID
 from django import forms
 from django.http import HttpRequest
 
-from agents.models import Agent, McpTransport
-
-PROGRAMS = {"shell"}
+from agents import programs
+from agents.models import Agent
+from agents.programs import PROGRAMS, runs_programs
 
 
 def may_run_programs(request: HttpRequest) -> bool:
-    return request.user.has_perm("agents.run_programs")
-
-
-def runs_programs(agent: Agent) -> bool:
-    if PROGRAMS & set(agent.tools):
-        return True
-    return agent.mcp_tools.filter(server__transport=McpTransport.STDIO).exists()
+    return programs.may_run_programs(request.user)
 
 
 class WithoutPrograms:

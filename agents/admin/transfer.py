@@ -11,8 +11,9 @@ from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextareaWidget
 
 from agents import transfer
-from agents.admin.roles import PROGRAMS, may_run_programs
-from agents.models import Agent, McpTransport
+from agents.admin.roles import may_run_programs
+from agents.models import Agent
+from agents.programs import are_programs
 
 MOST_BYTES = 5_000_000
 
@@ -71,10 +72,7 @@ def import_page(request: HttpRequest, model_admin: Any) -> HttpResponse:
 def _with_programs(plans: list[transfer.Planned]) -> str:
     """Name the agents that would run programs of the server's machine."""
     return ", ".join(
-        plan.agent.name
-        for plan in plans
-        if PROGRAMS & set(plan.agent.tools)
-        or any(server.transport == McpTransport.STDIO for server, _ in plan.mcp_tools)
+        plan.agent.name for plan in plans if are_programs(plan.agent.tools, [server for server, _ in plan.mcp_tools])
     )
 
 

@@ -1,4 +1,5 @@
 import uuid
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -110,6 +111,25 @@ class Agent(Served):
     def clean_fields(self, exclude: Any = None) -> None:
         self.name = self.name.strip().lower()
         super().clean_fields(exclude=exclude)
+
+
+def beyond_model(model: LanguageModel | None, *, max_tokens: int | None, tools: Sequence[str]) -> dict[str, str]:
+    """Return what an agent is set to that its model cannot do, by the name of the field."""
+    beyond = {}
+    if model and max_tokens and model.max_output_tokens and max_tokens > model.max_output_tokens:
+        beyond["max_tokens"] = f"{model.name} writes at most {model.max_output_tokens:,} tokens in one call."
+    if model and model.tools is False and tools:
+        beyond["tools"] = f"{model.name} cannot call tools: choose another model, or give it no tools."
+    return beyond
+
+
+def repeated_models(first: int | None, fallbacks: Iterable[int]) -> Iterator[tuple[int, str]]:
+    """Yield the place of each fallback model that is in the chain already: asking it again would fail again."""
+    seen = {first: "It is the agent's model already: choose another one to take over from it."}
+    for place, pk in enumerate(fallbacks):
+        if pk in seen:
+            yield place, seen[pk]
+        seen[pk] = "This model is in the list twice."
 
 
 class AgentFallbackQuerySet(ServedQuerySet["AgentFallback"]):

@@ -2,7 +2,7 @@ import hashlib
 import secrets
 import uuid
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
@@ -25,8 +25,8 @@ def key_digest(raw: str) -> str:
     return hashlib.sha256(raw.encode()).hexdigest()
 
 
-def new_key() -> str:
-    return "of_" + "".join(secrets.choice(ALPHABET) for _ in range(40))
+def new_key(begins: str = "of_") -> str:
+    return begins + "".join(secrets.choice(ALPHABET) for _ in range(40))
 
 
 def validate_networks(text: str) -> None:
@@ -34,6 +34,11 @@ def validate_networks(text: str) -> None:
         read_networks(text)
     except ValueError as error:
         raise ValidationError(str(error)) from None
+
+
+def validate_to_come(moment: datetime) -> None:
+    if moment <= timezone.now():
+        raise ValidationError("This moment has passed already (it is read as UTC).")
 
 
 class ApiKeyQuerySet(ServedQuerySet["ApiKey"]):
@@ -92,6 +97,12 @@ class ApiKey(Served):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    @property
+    def state(self) -> Literal["active", "expired", "revoked"]:
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if self.expires_at and self.expires_at <= timezone.now() else "active"
 
     def revoke(self) -> None:
         self.revoked_at = timezone.now()

@@ -1,9 +1,11 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 
 from agents.models.agent import Agent
 from agents.models.api_key import ApiKey
@@ -35,6 +37,14 @@ class Unit(models.TextChoices):
         """Return an amount as the database counts it: whole picodollars, or tokens."""
         return int(amount * PICO) if self is Unit.USD else int(amount)
 
+    def checked(self, amount: Decimal) -> int:
+        """Return an amount that somebody has entered as the database counts it. Raises ValidationError."""
+        if amount > self.most:
+            raise ValidationError(f"At most {self.most}.")
+        if self is Unit.TOKENS and amount != amount.to_integral_value():
+            raise ValidationError("Tokens are whole.")
+        return self.stored(amount)
+
     @property
     def most(self) -> Decimal:
         """The largest amount that fits the database, rounded down."""
@@ -45,7 +55,10 @@ class Unit(models.TextChoices):
 
 
 class BudgetQuerySet(ServedQuerySet["Budget"]):
-    pass
+    def with_current_period(self) -> "BudgetQuerySet":
+        """Read the period that runs now along with each budget, for `Budget.now`."""
+        running = BudgetPeriod.objects.filter(start__in={period.start(timezone.now()) for period in Period})
+        return self.prefetch_related(models.Prefetch("periods", running, to_attr="running"))
 
 
 class Budget(Served):
@@ -88,6 +101,13 @@ class Budget(Served):
 
     def __str__(self) -> str:
         return f"{self.whose}, {self.get_period_display().lower()}, {self.get_unit_display()}"
+
+    @property
+    def now(self) -> "BudgetPeriod":
+        """Return the period that runs now; one of nothing before its first request."""
+        start = Period(self.period).start(timezone.now())
+        known = self.running if hasattr(self, "running") else self.periods.filter(start=start)
+        return next((row for row in known if row.start == start), BudgetPeriod(budget=self, start=start))
 
     @property
     def whose(self) -> str:

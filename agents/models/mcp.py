@@ -1,4 +1,5 @@
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -128,6 +129,16 @@ def _are_texts(value: Any) -> bool:
 
 def _is_text_mapping(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+
+
+def repeated_tools(chosen: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Yield the place of each tool, as its server and name, that is chosen already; no name is all of a server's."""
+    whole = {server for server, tool in chosen if not tool}
+    for place, (server, tool) in enumerate(chosen):
+        if (server, tool) in chosen[:place]:
+            yield place, "This tool is in the list twice."
+        elif tool and server in whole:
+            yield place, "All the tools of this server are chosen already."
 
 
 class AgentMcpToolQuerySet(ServedQuerySet["AgentMcpTool"]):

@@ -59,7 +59,7 @@ def test_tools_are_refused_for_a_model_that_is_known_to_call_none(admin_client: 
 
     response = admin_client.post(ADD, agent_form(model=small.pk, tools=["calculator"]))
 
-    assert errors(response) == ["small cannot call tools: choose another model, or untick them all."]
+    assert errors(response) == ["small cannot call tools: choose another model, or give it no tools."]
     assert not Agent.objects.exists()
 
 
