@@ -70,7 +70,10 @@ def rows() -> dict[str, Any]:
     assert language_model is not None
     found = [agent, issued, record, server, budget, language_model, language_model.provider]
     rows: dict[str, Any] = {f"{row._meta.app_label}_{row._meta.model_name}": row.pk for row in found}
-    return rows | {"auth_user": 1, "auth_group": Group.objects.get(name=VIEWER).pk}
+    return rows | {
+        "auth_user": User.objects.create_user("newcomer").pk,
+        "auth_group": Group.objects.get(name=VIEWER).pk,
+    }
 
 
 def person(role: str) -> User:
