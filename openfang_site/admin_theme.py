@@ -78,6 +78,12 @@ UNFOLD: dict[str, Any] = {
                     _item("Budgets", "savings", "agents", "budget"),
                     _item("Users", "person", "auth", "user"),
                     _item("Groups", "group", "auth", "group"),
+                    {
+                        "title": "Audit log",
+                        "icon": "history",
+                        "link": reverse_lazy("audit_log"),
+                        "permission": "agents.admin.audit.may_see",
+                    },
                 ],
             },
         ],

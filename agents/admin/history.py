@@ -1,8 +1,6 @@
 """What has been changed in a row, by whom and when, and bringing an earlier version of an agent back."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from difflib import SequenceMatcher
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -15,68 +13,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.text import capfirst
 from django.views.decorators.http import require_POST
 
+from agents.admin.differences import VERBS, Comparison, Difference, who, why
 from agents.admin.formats import moment
-from agents.models import Agent, LanguageModel, changes_of
+from agents.models import Agent, changes_of
 
-VERBS = {"+": "created", "~": "changed", "-": "deleted"}
 PER_PAGE = 20
-CONTEXT = 2  # unchanged lines that are shown around a change
 KEPT = frozenset({"id", "enabled", "created_at", "updated_at"})  # what restoring an agent does not touch
-
-
-@dataclass
-class Difference:
-    """What a change did to one field; of a long text the lines, each with `same`, `added`, `removed` or `gap`."""
-
-    label: str
-    before: str = ""
-    after: str = ""
-    lines: list[tuple[str, str]] = field(default_factory=list)
-
-
-def line_differences(before: str, after: str) -> Iterator[tuple[str, str]]:
-    """Yield the lines of two texts as they differ, with a few of those around."""
-    old, new = before.splitlines(), after.splitlines()
-    for group in SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(CONTEXT):
-        if group[0][1] or group[0][3]:
-            yield "gap", "…"
-        for kind, start, end, new_start, new_end in group:
-            if kind == "equal":
-                yield from (("same", line) for line in old[start:end])
-                continue
-            yield from (("removed", line) for line in old[start:end])
-            yield from (("added", line) for line in new[new_start:new_end])
-
-
-def differences(before: Any, after: Any, names: dict[Any, str]) -> list[Difference]:
-    """Return what differs between two versions of a row; `names` are those of the language models in them."""
-    found = []
-    for column in after.tracked_fields:
-        old, new = getattr(before, column.attname), getattr(after, column.attname)
-        label = capfirst(str(column.verbose_name))
-        if isinstance(old, list) and isinstance(new, list):
-            # Tools are ticked, not ordered: what was unticked, and what was ticked.
-            old, new = [item for item in old if item not in new], [item for item in new if item not in old]
-        if old == new:
-            continue
-        if column.get_internal_type() == "TextField":
-            found.append(Difference(label, lines=list(line_differences(old or "", new or ""))))
-        else:
-            found.append(Difference(label, _shown(column, old, names), _shown(column, new, names)))
-    return found
-
-
-def _shown(column: Any, value: Any, names: dict[Any, str]) -> str:
-    if column.related_model is LanguageModel and value is not None:
-        return names.get(value, f"a model that is gone ({value})")
-    if value in (None, "", [], {}):
-        return "—"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @dataclass
@@ -84,25 +28,24 @@ class Change:
     version: Any
     verb: str
     who: str
+    why: str
     when: str
     differences: list[Difference]
 
 
 def changes(versions: list[Any], earlier: Any = None) -> list[Change]:
     """Return versions of one row, newest first, with what each changed; `earlier` is the one before the last."""
-    found = (getattr(version, "model_id", None) for version in (*versions, earlier) if version is not None)
-    models = LanguageModel.objects.filter(pk__in=[pk for pk in found if pk]).select_related("provider")
-    names = {model.pk: str(model) for model in models}
-    pairs = pairwise([*versions, earlier])
+    compared = Comparison([*versions, earlier])
     return [
         Change(
             version,
             VERBS[version.history_type],
-            version.history_user.get_username() if version.history_user else "a command or the server",
+            who(version),
+            why(version),
             moment(version.history_date),
-            differences(before, version, names) if before is not None else [],
+            compared.of(before, version) if before is not None else [],
         )
-        for version, before in pairs
+        for version, before in pairwise([*versions, earlier])
     ]
 
 

@@ -11,6 +11,7 @@ from django.core.management.base import CommandParser, DjangoHelpFormatter
 from django.db import connections
 
 from agents.models import Provider
+from agents.models.changes import by_command
 from agents.setup import SetupError
 
 
@@ -50,8 +51,10 @@ class OpenFangCommand(BaseCommand):
             connections.close_all()
 
     def execute(self, *args: Any, **options: Any) -> str | None:
+        name = self.__module__.rpartition(".")[2]
         try:
-            return super().execute(*args, **options)
+            with by_command(" ".join(["openfang", name, *filter(None, [options.get("action")])])):
+                return super().execute(*args, **options)
         except SetupError as error:
             raise CommandError(str(error)) from error
 

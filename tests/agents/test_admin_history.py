@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from agents.admin.history import line_differences
+from agents.admin.differences import line_differences
 from agents.models import Agent, ApiKey, McpServer, Provider, Revision, changes_of
 from agents.models.changes import WATCHED
 from tests.agents.admin_cast import agent_form, model, text
@@ -38,7 +38,7 @@ def test_the_history_shows_what_was_changed_and_by_whom(admin_client: Client, ag
     response = admin_client.get(page_of(agent))
 
     newest, third, second, first = response.context["changes"]
-    assert (newest.who, third.who) == ("admin", "a command or the server")
+    assert (newest.who, third.who) == ("admin", "a script, or somebody who is gone")
     shown = {(found.label, found.before, found.after) for found in newest.differences}
     assert ("Description", "—", "Writes.") in shown
     assert [(found.label, found.before, found.after) for found in third.differences if not found.lines] == [
