@@ -10,14 +10,15 @@ from django.conf import settings
 from agents.setup import SetupError
 
 
-def start_detached(host: str, port: int) -> str:
+def start_detached(host: str, port: int, workers: int) -> str:
     """Start a server that outlives this process, and return what it tells once it is ready. Raises SetupError."""
     log_path = settings.OPENFANG_DATA_DIR / "server.log"
     reading, writing = os.pipe()
+    where = ["--host", host, "--port", str(port), "--workers", str(workers)]
     with open(reading) as told, open(log_path, "ab") as log:
         begin = log.tell()
         process = subprocess.Popen(
-            [sys.executable, sys.argv[0], "start", "--host", host, "--port", str(port), "--tell", str(writing)],
+            [sys.executable, sys.argv[0], "start", *where, "--tell", str(writing)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -73,6 +74,11 @@ def env_api_key(name: str) -> str:
 def env_list(name: str, default: list[str]) -> list[str]:
     text = env_str(name)
     return [item.strip() for item in text.split(",") if item.strip()] if text else default
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def env_path(name: str, default: Path) -> Path:

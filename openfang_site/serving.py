@@ -1,4 +1,4 @@
-"""One life of the server process: the first start's rows, the port, the engine, and the words on the screen."""
+"""One life of the server: the first start's rows, the port, one worker or several, and the words on the screen."""
 
 import asyncio
 import ipaddress
@@ -7,21 +7,26 @@ import socket
 from collections.abc import Callable
 
 from django.conf import settings
-from django.db import connections
 
 from agents.management.base import program
 from agents.management.server_state import holding_data_dir, url_of, write_note
 from agents.models import ApiKey
-from agents.runs import engine
 from agents.setup import SetupError, find_model, first_start, prepare
+from agents.snapshot import Snapshot, read_snapshot
 from openfang_site.announcement import announcement
-from openfang_site.server import CannotListen, Limits, listen, serve
+from openfang_site.listener import CannotListen, listen
+from openfang_site.supervisor import Supervisor, let_go_of_database
 
 logger = logging.getLogger(__name__)
 
 
-def serve_agents(host: str, port: int, tell: Callable[[str], None]) -> None:
+def serve_agents(host: str, port: int, workers: int, tell: Callable[[str], None]) -> None:
     """Serve until a signal; `tell` gets the words for the administrator when the server is ready. Raises SetupError."""
+    if workers > 1 and not settings.REDIS_URL:
+        raise SetupError(
+            "More than one worker needs REDIS_URL: without it each would count limits for itself, and live pages would "
+            "show the requests of one."
+        )
     with holding_data_dir():
         prepare()
         public = not _is_loopback(host)
@@ -36,35 +41,28 @@ def serve_agents(host: str, port: int, tell: Callable[[str], None]) -> None:
             raise SetupError(str(error)) from None
         with listener:
             password = first_start()
-            engine.start()
-            connections.close_all()  # this thread needs the database no more
-            _serve(listener, url_of(host, listener.getsockname()[1]), tell, password=password, public=public)
+            url = url_of(host, listener.getsockname()[1])
+
+            def on_ready(snapshot: Snapshot) -> None:
+                write_note(url)
+                tell(announcement(url, snapshot, password=password, public=public))
+
+            if workers > 1:
+                _supervise(listener, workers, on_ready)
+            else:
+                from openfang_site.worker import serve_alone  # noqa: PLC0415 -- 50 MB that a supervisor does without
+
+                serve_alone(listener, on_ready)
 
 
-def _serve(
-    listener: socket.socket, url: str, tell: Callable[[str], None], *, password: str | None, public: bool
-) -> None:
-    from openfang_site.asgi import application  # noqa: PLC0415 -- loads what the checks before it can do without
+def _supervise(listener: socket.socket, workers: int, on_ready: Callable[[Snapshot], None]) -> None:
+    snapshot = read_snapshot()
+    let_go_of_database()
 
-    warming_up: list[asyncio.Task[None]] = []
+    async def run() -> None:
+        await Supervisor(listener, workers).run(lambda: on_ready(snapshot))
 
-    def on_ready(_port: int) -> None:
-        write_note(url)
-        tell(announcement(url, engine.snapshot, password=password, public=public))
-        if _uses_embedded_model():
-            warming_up.append(asyncio.get_running_loop().create_task(engine.providers.embedded.warm_up()))
-
-    def on_drain() -> None:
-        logger.info("Stopping: running answers have %d s to end, or until a second Ctrl-C", limits.drain_seconds)
-        engine.stop_runs()
-
-    async def on_stopped() -> None:
-        for task in warming_up:
-            task.cancel()
-        await engine.aclose()
-
-    limits = Limits(body_bytes=settings.OPENFANG_MAX_BODY_BYTES, drain_seconds=settings.OPENFANG_DRAIN_SECONDS)
-    serve(application, listener, limits=limits, on_ready=on_ready, on_drain=on_drain, on_stopped=on_stopped)
+    asyncio.run(run())
 
 
 def _is_loopback(host: str) -> bool:
@@ -85,8 +83,3 @@ def _settle_default_model() -> None:
     if model is not None and model.pk is None:
         logger.warning("The catalog does not list the default model %s: its prices and limits are unknown.", model)
         model.save()
-
-
-def _uses_embedded_model() -> bool:
-    first_models = (agent.models[0] for agent in engine.snapshot.agents if agent.models)
-    return any(model.provider.kind == "embedded" for model in first_models)

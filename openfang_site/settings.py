@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from openfang_site import admin_theme
 from openfang_site.env import (
+    cores,
     env_api_key,
     env_bool,
     env_choice,
@@ -46,6 +47,8 @@ OPENFANG_FETCH_ALLOW = env_list("OPENFANG_FETCH_ALLOW", [])
 OPENFANG_SEARCH_URL = env_str("OPENFANG_SEARCH_URL")
 BRAVE_API_KEY = env_str("BRAVE_API_KEY")
 REDIS_URL = env_str("REDIS_URL")
+# Processes that serve. Limits are counted together, and live pages told, through Redis alone.
+OPENFANG_WORKERS = env_int("OPENFANG_WORKERS", min(cores(), 4) if REDIS_URL else 1, low=1, high=64)
 
 # --- Keys, limits and budgets (docs/limits.md) --------------------------------------------------------------------
 # Opens every agent, without a row of its own.
@@ -72,6 +75,14 @@ EMAIL_HOST_PASSWORD = env_str("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env_bool("EMAIL_USE_TLS", False)
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env_str("DEFAULT_FROM_EMAIL", "openfang@localhost")
+
+# --- Logs, metrics and traces (docs/observability.md) -------------------------------------------------------------
+OPENFANG_LOG_FORMAT = env_choice("OPENFANG_LOG_FORMAT", "text", ("text", "json"))
+# Who may read /metrics besides this machine: networks, and bearers of the token.
+OPENFANG_METRICS_NETWORKS = env_networks("OPENFANG_METRICS_NETWORKS")
+OPENFANG_METRICS_TOKEN = env_api_key("OPENFANG_METRICS_TOKEN")
+# OpenTelemetry's packages read these, and more of the kind, themselves.
+OPENFANG_TRACES = bool(env_str("OTEL_EXPORTER_OTLP_ENDPOINT") or env_str("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
 # --- Security (docs/security.md) ----------------------------------------------------------------------------------
 # Whether people reach the server by HTTPS only, through a proxy that ends it and says so in X-Forwarded-Proto.
@@ -218,12 +229,13 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {
-            "()": "openfang_site.security.redaction.RedactingFormatter",
+        "text": {
+            "()": "openfang_site.observability.lines.TextLines",
             "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
-        }
+        },
+        "json": {"()": "openfang_site.observability.lines.JSONLines"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": OPENFANG_LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL or "WARNING"},
     "loggers": {
         "django": {"handlers": [], "propagate": True},

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from msgspec.structs import replace
 
-from agents.providers.embedded import EmbeddedModel
+from agents.providers.embedded import Embedded, EmbeddedModel
 from agents.providers.openai_compatible import OpenAICompatible
 from agents.types import Delta, ModelRequest, ModelSpec
 
@@ -17,7 +17,7 @@ class Providers:
 
     def __init__(self, *, idle_seconds: float) -> None:
         self._api = OpenAICompatible(idle_seconds=idle_seconds)
-        self.embedded = EmbeddedModel()
+        self.embedded: Embedded = EmbeddedModel()
 
     async def aclose(self) -> None:
         await self._api.aclose()

@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import sys
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,26 @@ class Endpoint:
     api_key: str = field(repr=False)
 
 
-class EmbeddedModel:
+class Embedded(ABC):
+    """The embedded model, whichever process keeps it."""
+
+    @abstractmethod
+    async def endpoint(self) -> Endpoint:
+        """Return where the model listens, after starting it if it does not run. Raises EmbeddedModelUnavailable."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Give the model up; it does not start again."""
+
+    async def warm_up(self) -> None:
+        """Start the model ahead of its first use; a failure is logged, and told to whoever uses the model."""
+        try:
+            await self.endpoint()
+        except EmbeddedModelUnavailable as error:
+            logger.warning("%s", error)
+
+
+class EmbeddedModel(Embedded):
     """Starts the embedded model at its first use, again after a crash or a hang, and ends it with the server.
 
     Lives on one event loop. Whatever becomes of this process, the model's process ends with it.
@@ -91,10 +111,7 @@ class EmbeddedModel:
         return None
 
     async def endpoint(self) -> Endpoint:
-        """Return where the model listens, after starting it if it does not run; callers at the same time share a start.
-
-        Raises EmbeddedModelUnavailable.
-        """
+        """Return where the model listens; callers at the same time share a start. Raises EmbeddedModelUnavailable."""
         if self._closed:
             raise EmbeddedModelUnavailable(STOPPED, retryable=False)
         if self._start is None or _is_over(self._start):
@@ -103,15 +120,8 @@ class EmbeddedModel:
         # Shielded: a caller that gives up must not take the start away from the others.
         return (await asyncio.shield(self._start)).endpoint
 
-    async def warm_up(self) -> None:
-        """Start the model ahead of its first use; a failure is logged, and told to whoever uses the model."""
-        try:
-            await self.endpoint()
-        except EmbeddedModelUnavailable as error:
-            logger.warning("%s", error)
-
     async def aclose(self) -> None:
-        """End the model's process; it does not start again."""
+        """End the model's process."""
         self._closed = True
         if self._start is None:
             return

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from agents.limits import budgets
+from agents.limits import periods
 from agents.limits.turns import own_turn
 from agents.models import Status, UsageRecord, Worker
 from agents.usage.rollups import add_to_rollups
@@ -41,6 +41,12 @@ def leave(worker_id: UUID) -> None:
     mark_lost()
 
 
+def bury(pid: int) -> int:
+    """Take a process of this machine that has died from the workers, and return how many of its rows were lost."""
+    Worker.objects.filter(hostname=socket.gethostname(), pid=pid).delete()
+    return mark_lost()
+
+
 def mark_lost() -> int:
     """Mark the running rows of workers that are no more as lost, and return how many there were."""
     with own_turn():
@@ -50,7 +56,7 @@ def mark_lost() -> int:
             row.status, row.ended_at, row.error_code = Status.LOST, timezone.now(), "server_lost"
         UsageRecord.objects.bulk_update(rows, ["status", "ended_at", "error_code"], batch_size=200)
         add_to_rollups(rows)
-        budgets.release([row.id for row in rows])
+        periods.release([row.id for row in rows])
     return len(rows)
 
 

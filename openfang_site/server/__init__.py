@@ -5,6 +5,5 @@ from openfang_site.server import reactor as _reactor  # noqa: F401
 # isort: split  (the reactor must be chosen before the rest imports Daphne)
 from openfang_site.server.daemon import serve
 from openfang_site.server.limits import Limits
-from openfang_site.server.listener import CannotListen, PortTaken, listen
 
-__all__ = ["CannotListen", "Limits", "PortTaken", "listen", "serve"]
+__all__ = ["Limits", "serve"]

@@ -10,8 +10,10 @@ from typing import Any
 import daphne.server
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 
+from openfang_site.seats import Seat
 from openfang_site.server.http import Channel, HTTPFactory
 from openfang_site.server.limits import Limits
+from openfang_site.server.port import take_connections
 from openfang_site.server.reactor import reactor
 from openfang_site.server.websocket import WebSocket, WebSocketFactory
 
@@ -24,7 +26,7 @@ Application = Callable[..., Awaitable[None]]
 class Server(daphne.server.Server):  # type: ignore[misc]
     """Daphne's server with limits, back-pressure, and a stop in which running answers end first."""
 
-    def __init__(self, application: Application, listener: socket.socket, limits: Limits) -> None:
+    def __init__(self, application: Application, listener: socket.socket, limits: Limits, seat: Seat) -> None:
         super().__init__(
             application,
             endpoints=[f"fd:fileno={listener.fileno()}"],
@@ -35,6 +37,7 @@ class Server(daphne.server.Server):  # type: ignore[misc]
         )
         self.listener = listener
         self.limits = limits
+        self.seat = seat
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop
         self.now = self.loop.time
         self.connections: dict[Any, dict[str, Any]] = {}
@@ -66,7 +69,7 @@ class Server(daphne.server.Server):  # type: ignore[misc]
 
     def _open(self) -> None:
         self.ws_factory = WebSocketFactory(self)
-        self.port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, HTTPFactory(self))
+        self.port: Any = take_connections(self.listener, HTTPFactory(self), self.seat)
         self.listener.close()  # Twisted has its own copy: with two, the system would go on accepting after a stop
         self.loop.call_later(self.limits.sweep_seconds, self._sweep)
         self.loop.call_later(2, self.timeout_checker)
@@ -98,6 +101,7 @@ class Server(daphne.server.Server):  # type: ignore[misc]
     async def _drain(self) -> None:
         self.draining = True
         await self.port.stopListening().asFuture(self.loop)
+        self.seat.leave()
         for channel in tuple(self.channels):
             channel.close_unless_busy()
         for protocol in tuple(self.connections):
@@ -176,8 +180,13 @@ class Server(daphne.server.Server):  # type: ignore[misc]
             del self.connections[protocol]
             self._settle()
 
+    def channel_opened(self, channel: Channel) -> None:
+        self.channels.add(channel)
+        self.seat.count(len(self.channels))
+
     def channel_closed(self, channel: Channel) -> None:
         self.channels.discard(channel)
+        self.seat.count(len(self.channels))
         self._settle()
 
     def _sweep(self) -> None:
@@ -206,13 +215,15 @@ def serve(
     listener: socket.socket,
     *,
     limits: Limits | None = None,
+    seat: Seat | None = None,
     on_ready: Callable[[int], None] = _nothing,
     on_drain: Callable[[], None] = _nothing,
     on_stopped: Callable[[], Awaitable[None]] = _nothing_more,
 ) -> None:
     """Serve an ASGI application on a socket from `listen` until SIGINT or SIGTERM, then let running answers end.
 
+    With a `seat` the socket is one that other workers take connections from, too.
     `on_ready(port)` is called in the event loop, `on_drain()` when no new connection is taken any more,
     `on_stopped()` when no application runs any more. One call a process: a Twisted reactor can't run twice.
     """
-    Server(application, listener, limits or Limits()).run(on_ready, on_drain, on_stopped)
+    Server(application, listener, limits or Limits(), seat or Seat.alone()).run(on_ready, on_drain, on_stopped)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # After a refusal the client may go on sending for `linger_seconds`, but not pause for longer than this.
 LINGER_QUIET_SECONDS = 5.0
+# For the first request of a client that has connected in the moment in which the server stops.
+NEWCOMER_SECONDS = 1.0
 
 
 def error_body(message: str, kind: str, code: str | None) -> bytes:
@@ -31,6 +33,7 @@ def error_body(message: str, kind: str, code: str | None) -> bytes:
 class Phase(Enum):
     """What a connection is doing; each phase has its own patience."""
 
+    NEW = auto()
     IDLE = auto()
     HEADER = auto()
     BODY = auto()
@@ -48,9 +51,8 @@ class Channel(Flow, http.HTTPChannel):
         super().connectionMade()
         self.server = self.factory.server
         self.limits = self.server.limits
-        self.phase = Phase.IDLE
-        self.deadline = self.server.now() + self.limits.header_seconds
-        self.server.channels.add(self)
+        self._enter(Phase.NEW, self.limits.header_seconds)
+        self.server.channel_opened(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
@@ -63,7 +65,7 @@ class Channel(Flow, http.HTTPChannel):
         self.server.channel_closed(self)
 
     def dataReceived(self, data: bytes) -> None:
-        if self.phase is Phase.IDLE:
+        if self.phase in (Phase.NEW, Phase.IDLE):
             self._enter(Phase.HEADER, self.limits.header_seconds)
         elif self.phase is Phase.BODY:
             self._enter(Phase.BODY, self.limits.body_seconds)
@@ -109,6 +111,8 @@ class Channel(Flow, http.HTTPChannel):
     def close_unless_busy(self) -> None:
         if self.phase in (Phase.IDLE, Phase.REFUSED):
             self.close()
+        elif self.phase is Phase.NEW:
+            self._enter(Phase.NEW, NEWCOMER_SECONDS)
 
     def refuse_body(self) -> None:
         limit = self.limits.body_bytes

@@ -18,7 +18,7 @@ from django.contrib.auth.hashers import check_password
 from django.core.management import CommandError
 
 from agents.providers.embedded import EmbeddedModel
-from openfang_site import serving
+from openfang_site import worker
 from tests.agents.command_line import CEILING, Installation, Server, command, told
 
 
@@ -169,7 +169,7 @@ def test_a_background_start_that_fails_says_why(tmp_path):
 def refusal(db: None, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Run a start in this process that must fail before it serves."""
     settings.OPENFANG_DATA_DIR = tmp_path
-    monkeypatch.setattr(serving, "serve", lambda *_, **__: pytest.fail("it serves"))
+    monkeypatch.setattr(worker, "serve_alone", lambda *_: pytest.fail("it serves"))
 
     def run(*words: str) -> str:
         with pytest.raises(CommandError) as error:

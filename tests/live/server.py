@@ -24,7 +24,7 @@ READY_SECONDS = 30
 
 
 class Live:
-    """One server process.
+    """One server, of one process unless `OPENFANG_WORKERS` is in `env`.
 
     with Live(tmp_path, cast=upstream.base_url) as live:
         live.client().chat.completions.create(model="openfang:coder", ...)
@@ -37,7 +37,8 @@ class Live:
         self, data_dir: Path, *, cast: str = "", keys: bool = False, env: dict[str, str] | None = None
     ) -> None:
         self.data_dir = data_dir
-        self.env = {**os.environ, "OPENFANG_DATA_DIR": str(data_dir), "CI": "", **new_databases(), **(env or {})}
+        own = {"OPENFANG_DATA_DIR": str(data_dir), "OPENFANG_WORKERS": "1", "CI": ""}
+        self.env = {**os.environ, **own, **new_databases(), **(env or {})}
         self.keys: dict[str, str] = {}
         self._cast = [cast, *(["--keys"] if keys else [])] if cast else []
 

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from openfang_site.server import Limits, listen, serve
+from openfang_site.listener import listen
+from openfang_site.server import Limits, serve
 
 ROOT = Path(__file__).resolve().parents[2]
 CEILING = 15.0  # seconds; nothing here takes one

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from openfang_site.server import CannotListen, PortTaken, listen
+from openfang_site.listener import CannotListen, PortTaken, listen
 
 
 def test_a_taken_port_is_named():
