@@ -18,9 +18,10 @@ from agents.errors import RateLimitExceeded
 from agents.keyring import KeySpec
 from agents.limits.allowance import Allowance
 from agents.limits.counting import ask_cache
+from agents.limits.requests import rate_headers
 from openai_compat.authentication import BearerKey
 from openai_compat.errors import exception_handler
-from openai_compat.throttling import RequestsPerMinute, allowance_of, rate_headers
+from openai_compat.throttling import RequestsPerMinute, allowance_of
 
 
 class JSONRenderer(BaseRenderer):
