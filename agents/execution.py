@@ -81,6 +81,7 @@ class Run:
         depth: int = 0,
     ) -> None:
         self.replayed = False
+        self.record: UsageRecord | None = None
         self._parts = parts
         self._agent = agent
         self._request = request
@@ -111,6 +112,8 @@ class Run:
         """Yield the answer: deltas, the calls made, and Finished last, by when the usage row is closed."""
         beginning = await self._beginning()
         recording = Recording(self._opening_row())
+        self.record = recording.row
+        self.record.traceparent = self._request.traceparent
         error: AgentError | None = RunFailed("The server failed to answer this request.")
         try:
             await self._admission.enter(recording.row, free=self.replayed)
@@ -160,7 +163,8 @@ class Run:
             raise ProviderRefused(f"The agent {agent.name!r} has no model, and this server has no default model.")
         messages = await self._messages()
         deadline = asyncio.get_running_loop().time() + agent.run_timeout
-        model_request = ModelRequest(messages, deadline, parameters=settled_parameters(agent, request.parameters))
+        parameters = settled_parameters(agent, request.parameters)
+        model_request = ModelRequest(messages, deadline, parameters=parameters, traceparent=request.own_traceparent)
         asking = partial(ask, self._parts.provider, self._models)
         async with aclosing(runner.run(agent, model_request, asking, self._toolbox(deadline), turns)) as events:
             async for event in events:
@@ -208,6 +212,7 @@ class Run:
             end_user=self._request.end_user,
             # The same in a repetition of this request, so that what the other agent's tools have done is taken up, too.
             body=f"{self._request.body_digest}\n{question}".encode(),
+            traceparent=self._request.own_traceparent,
         )
         try:
             run = Run(self._parts, agent, request, self._caller, parent_id=self._request.id, depth=self._depth + 1)

@@ -64,6 +64,10 @@ class Engine:
             self.ledger.post(partial(ApiKey.objects.note_use, key.id, timezone.now()))
 
     @property
+    def mcp_breakers(self) -> dict[str, bool]:
+        return self._mcp.breakers
+
+    @property
     def stopping(self) -> bool:
         return self._stopping
 

@@ -191,6 +191,7 @@ class ModelRequest(Struct, frozen=True):
     deadline: float
     tools: list[ToolSpec] = field(default_factory=list)
     parameters: Parameters = Parameters()
+    traceparent: str = ""  # where traces are written
 
 
 class FinishReason(StrEnum):

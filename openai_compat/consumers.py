@@ -15,6 +15,7 @@ from agents.models.usage import time_ordered_uuid
 from openai_compat.cors import cors_headers, preflight_headers
 from openai_compat.errors import error_body, error_frame
 from openai_compat.rendering import DONE, encode
+from openai_compat.request_ids import request_id as current_request_id
 from openai_compat.sse import EventStream
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class OpenAIConsumer(AsyncHttpConsumer):  # type: ignore[misc]
         request.META["CONTENT_LENGTH"] = str(len(body))
         request.META["openfang.body"] = body
         request.META["openfang.request_id"] = request_id = time_ordered_uuid()
+        current_request_id.set(f"req_{request_id.hex}")
         headers = [
             (b"x-request-id", b"req_" + request_id.hex.encode()),
             (b"x-content-type-options", b"nosniff"),

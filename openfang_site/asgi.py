@@ -8,6 +8,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "openfang_site.settings")
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator, WebsocketDenier
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.urls import path, re_path
 
@@ -19,19 +20,26 @@ from agents.live import RequestsConsumer  # noqa: E402 -- needs the apps that ge
 from openai_compat.consumers import OpenAIConsumer  # noqa: E402
 from openfang_site import urls  # noqa: E402, F401 -- before the first request, which would wait for it for 0.7 s
 from openfang_site.health import PATHS, health  # noqa: E402
+from openfang_site.observability import endpoint  # noqa: E402
+from openfang_site.observability.listeners import listen  # noqa: E402
+from openfang_site.observability.request_log import logged  # noqa: E402
 
 openai_application = OpenAIConsumer.as_asgi()
+listen()
 
 
 async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
     path = scope["path"]
     if path in PATHS:
-        app = health
+        await health(scope, receive, send)
+    elif path == endpoint.PATH:
+        await endpoint.metrics(scope, receive, send)
     elif path == "/v1" or path.startswith("/v1/"):
-        app = openai_application
+        await logged(openai_application, scope, receive, send)
+    elif path.startswith(settings.STATIC_URL):
+        await django_application(scope, receive, send)
     else:
-        app = django_application
-    await app(scope, receive, send)
+        await logged(django_application, scope, receive, send)
 
 
 live_pages = [path("admin/live/requests/", RequestsConsumer.as_asgi()), re_path("", WebsocketDenier.as_asgi())]

@@ -82,6 +82,7 @@ class UsageRecord(TokenCounts):
     client_address = models.CharField(max_length=64, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
     end_user = models.CharField(max_length=200, blank=True, help_text="Whom the client named in `user`.")
+    traceparent = ""  # of its caller; for the trace that is made of the row when it is closed, not kept
 
     class Meta:
         verbose_name = "request"
@@ -121,6 +122,7 @@ class UsageStep(TokenCounts):
     arguments_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of a tool call's arguments.")
     arguments = models.TextField(blank=True, help_text="A tool call's arguments, if the server is set to keep them.")
     result_bytes = models.PositiveIntegerField(null=True, blank=True, help_text="Length of a tool's result.")
+    traceparent = ""  # of this step, as the provider was told; not kept
 
     class Meta:
         ordering = ["position"]

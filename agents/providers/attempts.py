@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from agents.errors import AgentError, ContextLengthExceeded, ProviderError
+from agents.tracing import of_one_call
 from agents.types import Delta, LLMCallEnded, LLMCallStarted, ModelRequest, ModelSpec, Provider
 
 TRIES = 3
@@ -23,6 +24,7 @@ async def ask(
     first_error: AgentError | None = None
     for model in models:
         for attempt in range(TRIES):
+            request = of_one_call(request)
             yield LLMCallStarted(model, request)
             answered = False
             try:

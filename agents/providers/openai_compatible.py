@@ -70,6 +70,8 @@ class OpenAICompatible:
         if provider.api_key_env and not provider.api_key:
             raise ProviderRefused(f"{provider.label} has no API key on this server: {provider.api_key_env} is not set.")
         headers = {"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {}
+        if request.traceparent:
+            headers["traceparent"] = request.traceparent
         url = f"{provider.base_url.rstrip('/')}/chat/completions"
         refused = self._refused_parameters.setdefault((provider.base_url, model.name), set())
         body = {name: value for name, value in _body(model, request).items() if name not in refused}

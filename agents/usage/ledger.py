@@ -29,7 +29,8 @@ from agents.usage.statements import Insert, prepared
 
 logger = logging.getLogger(__name__)
 
-# Sent from the ledger's thread after a commit: `ids` of requests that have begun or ended, and the `loop` they are on.
+# Sent from the ledger's thread after a commit: `ids` of requests that have begun or ended, the `loop` they are on, and
+# the entries that have `closed` rows.
 requests_changed = Signal()
 
 T = TypeVar("T")
@@ -291,7 +292,10 @@ def _confirm(entries: list[Entry]) -> None:
             loop.call_soon_threadsafe(_resolve, confirmed)
     if entries:
         loop = entries[-1].committed.get_loop()
-        requests_changed.send(Ledger, ids=[entry.row.id for entry in entries if entry.refusal is None], loop=loop)
+        ids = [entry.row.id for entry in entries if entry.refusal is None]
+        closed = [entry for entry in entries if not entry.opens]
+        # Robust: whoever listens must not be able to end this thread.
+        requests_changed.send_robust(Ledger, ids=ids, closed=closed, loop=loop)
 
 
 def _tell(done: asyncio.Future[Any] | None, result: object) -> None:

@@ -105,6 +105,7 @@ class Recording:
                 cost=cost,
             )
         )
+        self.steps[-1].traceparent = call.request.traceparent
         self.usage += usage
         self._sources.add(source)
         self._cost = None if cost is None or self._cost is None else self._cost + cost

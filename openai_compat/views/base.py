@@ -84,7 +84,8 @@ class OpenAIView(APIView):
         return self.response
 
     def check_throttles(self, request: Request) -> None:
-        self.allowance = allowance_of(key_of(request))
+        key = request._request.scope["openfang.key"] = key_of(request)  # type: ignore[attr-defined]
+        self.allowance = allowance_of(key)
         if self.allowance is not None:
             self.allowance.look()
         super().check_throttles(request)

@@ -34,6 +34,7 @@ class ChatCompletions(OpenAIView):
         if ignored := chat.ignored(agent):
             self.headers["x-openfang-ignored"] = ", ".join(ignored)
         run = engine.run(agent, run_request, self._caller(request))
+        request._request.scope["openfang.run"] = run  # type: ignore[attr-defined]
         completion_id, created = run_request.id, int(time.time())
         events = ToolActivity(agent, client_has_tools=bool(run_request.tools)).shown(run.events())
         if not chat.stream:
@@ -90,6 +91,7 @@ def _run_request(request: Request, chat: ChatCompletionRequest, sent: _SentStatu
         http_status=sent.of,
         body=request.META["openfang.body"],
         idempotency_key=_idempotency_key(request),
+        traceparent=request.headers.get("traceparent", ""),
     )
 
 

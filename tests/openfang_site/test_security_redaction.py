@@ -23,7 +23,7 @@ def log() -> Any:
     """What the server's own handler writes, with the formatter of the settings."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
-    options = dict(settings.LOGGING["formatters"]["line"])
+    options = dict(settings.LOGGING["formatters"]["text"])
     handler.setFormatter(import_string(options.pop("()"))(options["format"]))
     logging.getLogger().addHandler(handler)
     yield written

@@ -40,6 +40,11 @@ class McpPool:
             return ""
         return f"These tools are unavailable now, because their server does not answer: {', '.join(missing)}."
 
+    @property
+    def breakers(self) -> dict[str, bool]:
+        """Which servers that were called are kept from being called, by their names."""
+        return {spec.name: server.is_down for spec, server in self._servers.copy().items()}
+
     async def aclose(self) -> None:
         """Close every connection; the programs of stdio servers have ended then."""
         self._closed = True

@@ -1,0 +1,70 @@
+"""A line for every request: who asked what of whom, how it ended, how long it took; never what was said.
+
+It counts the answers on /v1, too, whether or not they came to a run.
+"""
+
+import logging
+import time
+from typing import Any
+
+from agents.runs import Run
+from openfang_site.observability.metrics import presence, responses
+
+logger = logging.getLogger("openfang_site.requests")
+
+CLIENT_LEFT = 499  # as nginx has it, and the usage rows
+LONGEST_PATH = 200
+HEAD = "%(method)s %(path)s %(status)d %(duration_ms)d ms"
+HEAD_FACTS = ("method", "path", "status", "duration_ms")
+
+
+async def logged(app: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Have an application answer a request, and write its line."""
+    began, status, request_id = time.perf_counter(), CLIENT_LEFT, b""
+
+    def noting(message: dict[str, Any]) -> Any:
+        nonlocal status, request_id
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            request_id = next((value for name, value in message["headers"] if name == b"x-request-id"), request_id)
+        return send(message)
+
+    is_api = scope["path"].startswith("/v1")
+    presence.in_flight += is_api
+    try:
+        await app(scope, receive, noting)
+    except Exception:
+        status = 500
+        raise
+    finally:
+        presence.in_flight -= is_api
+        if is_api:
+            responses.add(str(status))
+        if logger.isEnabledFor(logging.INFO):
+            _write(scope, status, request_id, began)
+
+
+def _write(scope: dict[str, Any], status: int, request_id: bytes, began: float) -> None:
+    path: str = scope["path"][:LONGEST_PATH]
+    facts: dict[str, Any] = {
+        "method": scope["method"],
+        "path": path if path.isprintable() else ascii(path),
+        "status": status,
+        "duration_ms": round((time.perf_counter() - began) * 1000),
+    }
+    if request_id:
+        facts["request_id"] = request_id.decode()
+    if (key := scope.get("openfang.key")) is not None:
+        facts["key"] = key.name
+    run: Run | None = scope.get("openfang.run")
+    if run and (row := run.record):
+        facts |= {
+            "agent": row.agent_name,
+            "streamed": row.streamed,
+            "prompt_tokens": row.prompt_tokens,
+            "completion_tokens": row.completion_tokens,
+        }
+        if row.error_code:
+            facts["error"] = row.error_code
+    others = [f" {name}=%({name})s" for name in facts if name not in HEAD_FACTS]
+    logger.info(HEAD + "".join(others), facts)
