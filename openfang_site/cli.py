@@ -20,9 +20,13 @@ GROUPS = {
     "Agents": {
         "spawn": "make an agent from a profile: spawn coder",
         "agents": "list the agents and their models",
+        "agent": "show, set, enable, disable, clone or kill one agent",
+        "export": "print agents as TOML, for git: export > agents.toml",
+        "import": "make the agents like those of a file, telling what changes",
     },
     "Access": {
         "key": "make, list, rotate and revoke API keys",
+        "token": "make, list and revoke tokens of the management API",
         "budget": "set, list and remove budgets",
         "passwd": "set a new password for the web admin",
     },

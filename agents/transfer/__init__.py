@@ -2,8 +2,8 @@
 
 from agents.transfer.entries import NotReadable, Planned, data_of
 from agents.transfer.json_file import exported, read
-from agents.transfer.reading import Reading, read_files
-from agents.transfer.steps import Step, What, make, steps_to, take
+from agents.transfer.reading import Reading, planned, read_files
+from agents.transfer.steps import Step, What, make, step_for, steps_to, take
 from agents.transfer.toml_file import written
 
 __all__ = [
@@ -15,8 +15,10 @@ __all__ = [
     "data_of",
     "exported",
     "make",
+    "planned",
     "read",
     "read_files",
+    "step_for",
     "steps_to",
     "take",
     "written",

@@ -35,6 +35,16 @@ def read_files(files: dict[str, str]) -> Reading:
     return reading
 
 
+def planned(entry: dict[str, Any]) -> Planned:
+    """Return what an agent would be that is changed by hand. Raises NotReadable."""
+    problems: list[str] = []
+    plan = plan_of(entry, lambda key: key or "agent", Known(replaced=True), problems)
+    problems += [f"This server does not have {missing}." for missing in plan.missing] if plan else []
+    if problems or plan is None:
+        raise NotReadable(problems)
+    return plan
+
+
 def _entries(text: str, known: Known, reading: Reading) -> list[tuple[Any, Where]]:
     if text.lstrip().startswith("{"):
         return [(entry, json_file.where_of(number)) for number, entry in enumerate(json_file.entries_in(text))]

@@ -8,7 +8,18 @@ import tomllib
 from typing import Any
 
 from agents.models import Agent
-from agents.transfer.entries import FORMAT, KEYS, MOST_AGENTS, PLAIN, VERSION, NotReadable, Where, data_of
+from agents.transfer.entries import (
+    FORMAT,
+    KEYS,
+    MOST_AGENTS,
+    PLAIN,
+    VERSION,
+    NotReadable,
+    Planned,
+    Where,
+    data_of,
+    data_of_plan,
+)
 
 HEAD = f"""\
 # The agents of an OpenFang server: openfang import FILE makes a server's agents like these.
@@ -24,7 +35,7 @@ ALL_TOOLS = "*"
 
 def written(agents: list[Agent]) -> str:
     """Return agents as the text of a file. Models and MCP servers are named, not included; there are no secrets."""
-    defaults = data_of(Agent(id=None))
+    defaults = data_of_plan(Planned(Agent()))
     return "\n".join([HEAD, *(_table(data_of(agent), defaults) for agent in agents)])
 
 

@@ -12,6 +12,10 @@ from agents.setup import SetupError, prepare
 
 class Command(OpenFangCommand):
     help = "Add and list the LLM APIs that agents use. Their keys stay in environment variables."
+    examples = (
+        "provider add lab --base-url http://127.0.0.1:8000/v1 --api-key-env LAB_KEY",
+        "provider list --json",
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
