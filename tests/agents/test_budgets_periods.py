@@ -8,7 +8,8 @@ import pytest
 from django.db import transaction
 
 from agents.errors import BudgetExceeded
-from agents.limits.budgets import Amounts, BudgetSpec, Hold, extend, release, reserve, settle
+from agents.limits.budgets import Amounts, BudgetSpec, Hold, extend, reserve, settle
+from agents.limits.periods import release
 from agents.models import Budget, BudgetPeriod, Period, Reservation, StepKind, Unit, UsageStep
 from agents.models.money import PICO
 from agents.types import Message, ModelSpec, Prices, ProviderSpec
