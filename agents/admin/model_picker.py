@@ -27,7 +27,7 @@ def key_state(provider: Provider) -> str:
     """Say whether the key is in the environment of this process or kept in the row, never what it is."""
     if provider.api_key():
         return "set"
-    return "missing" if provider.api_key_env else "needs none"
+    return "missing" if provider.api_key_env or provider.encrypted_api_key else "needs none"
 
 
 def price(amount: Decimal | None) -> str:

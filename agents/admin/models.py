@@ -9,10 +9,11 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import display
 
 from agents.admin.formats import size
+from agents.admin.history import KeepsHistory
 from agents.admin.model_picker import prices
+from agents.admin.prices import HoldsFrom, PriceInline, save_with_prices
 from agents.models import LanguageModel
-
-PRICES = ["prompt_price", "cached_price", "completion_price"]
+from agents.models.price import PRICES
 
 
 class LanguageModelForm(forms.ModelForm):
@@ -31,11 +32,16 @@ class LanguageModelForm(forms.ModelForm):
                 self.initial[price] = Decimal(f"{amount.normalize():f}")
 
 
+class PricedModelForm(HoldsFrom, LanguageModelForm):
+    """The form of a model on its own page."""
+
+
 @admin.register(LanguageModel)
-class LanguageModelAdmin(ModelAdmin):
+class LanguageModelAdmin(KeepsHistory, ModelAdmin):
     """What is known of each model: its limits, its prices and what it can do."""
 
-    form = LanguageModelForm
+    form = PricedModelForm
+    inlines = [PriceInline]
     list_display = ["name_and_provider", "context", "output", "price", "abilities", "followed"]
     list_filter = [("provider", RelatedDropdownFilter), "tools", "vision", "reasoning"]
     list_filter_submit = True
@@ -46,7 +52,13 @@ class LanguageModelAdmin(ModelAdmin):
     fieldsets = [
         (None, {"fields": [("provider", "name")]}),
         ("Limits", {"fields": [("context_window", "max_output_tokens")], "description": "Empty: unknown."}),
-        ("Prices", {"fields": [tuple(PRICES)], "description": "Empty: unknown, so that costs are, too. 0: free."}),
+        (
+            "Prices",
+            {
+                "fields": [tuple(PRICES), "prices_hold_from"],
+                "description": "Empty: unknown, so that costs are, too. 0: free.",
+            },
+        ),
         ("Abilities", {"fields": [("tools", "vision", "reasoning")]}),
     ]
 
@@ -77,4 +89,4 @@ class LanguageModelAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: LanguageModel, form: Any, change: bool) -> None:
         if form.changed_data:
             obj.from_catalog = False
-        super().save_model(request, obj, form, change)
+        save_with_prices(obj, form, form.cleaned_data.get("prices_hold_from"))

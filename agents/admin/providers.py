@@ -4,12 +4,17 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanSwitchWidget
 
+from agents.admin.history import KeepsHistory
 from agents.admin.model_picker import key_state
 from agents.admin.models import LanguageModelForm
+from agents.admin.prices import save_with_prices
+from agents.admin.provider_views import models_view, test_view
 from agents.models import LanguageModel, Provider, ProviderKind
 
 KEY_STATES = {"set": "success", "missing": "warning", "needs none": "info"}
@@ -21,7 +26,7 @@ class ProviderForm(forms.ModelForm):
         required=False,
         max_length=1000,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="Stored encrypted, and never shown. A key in the environment goes before it.",
+        help_text="Stored encrypted, and never shown. A key in the environment goes before it. Empty: nothing changes.",
     )
     forget_key = forms.BooleanField(label="Forget the kept key", required=False, widget=UnfoldBooleanSwitchWidget())
 
@@ -53,40 +58,57 @@ class ModelInline(TabularInline):
     form = LanguageModelForm
     fields = ["name", "context_window", "prompt_price", "completion_price"]
     extra = 0
+    per_page = 20  # a form of hundreds of models has more fields than Django accepts
     show_change_link = True
     verbose_name_plural = "Models: prices in US dollars per million tokens"
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("provider")
+
 
 @admin.register(Provider)
-class ProviderAdmin(ModelAdmin):
+class ProviderAdmin(KeepsHistory, ModelAdmin):
     """The LLM APIs that agents may ask, and whether this server has a key for each."""
 
     form = ProviderForm
     inlines = [ModelInline]
-    list_display = ["label_and_name", "address", "key_variable", "key", "models", "followed"]
+    list_display = ["label_and_name", "address", "key", "key_source", "models", "followed"]
     list_filter = ["kind", "from_catalog"]
     list_filter_submit = True
     list_per_page = 50
     search_fields = ["name", "label", "base_url"]
     search_help_text = "Name or address"
-    fieldsets = [
-        (None, {"fields": [("name", "label"), "kind", "base_url"]}),
-        (
-            "Key",
-            {
-                "fields": ["api_key_env", "new_key", "forget_key", "key"],
-                "description": "A key in the environment of the server is in no backup of its database.",
-            },
-        ),
-    ]
-    readonly_fields = ["key"]
+    readonly_fields = ["key_source"]
+    change_form_outer_before_template = "admin/agents/provider/calls.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        options = {"model_admin": self}
+        view = self.admin_site.admin_view
+        return [
+            path("<int:object_id>/test/", view(test_view), options, name="agents_provider_test"),
+            path("<int:object_id>/models/", view(models_view), options, name="agents_provider_models"),
+            *super().get_urls(),
+        ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).annotate(model_count=Count("language_models"))
 
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        return [*self.list_display, "test"] if self.has_change_permission(request) else self.list_display
+
     def get_readonly_fields(self, request: HttpRequest, obj: Provider | None = None) -> list[str]:
         """Settings and the catalog refer to a provider by its name, so it stays."""
         return ["name", *self.readonly_fields] if obj else self.readonly_fields
+
+    def get_fieldsets(self, request: HttpRequest, obj: Provider | None = None) -> Any:
+        key = ["api_key_env", "new_key"]
+        if obj:
+            key = ["key_source", *key, *(["forget_key"] if obj.encrypted_api_key else [])]
+        description = "A key in the environment of the server is in no backup of its database."
+        return [
+            (None, {"fields": [("name", "label"), "kind", "base_url"]}),
+            ("Key", {"fields": key, "description": description}),
+        ]
 
     @display(description="Provider", ordering="label", header=True)
     def label_and_name(self, provider: Provider) -> list[str]:
@@ -96,13 +118,17 @@ class ProviderAdmin(ModelAdmin):
     def address(self, provider: Provider) -> str:
         return provider.base_url or "in this server"
 
-    @display(description="Key variable")
-    def key_variable(self, provider: Provider) -> str:
-        return provider.api_key_env or "—"
-
     @display(description="Key", label=KEY_STATES)
     def key(self, provider: Provider) -> str:
         return key_state(provider)
+
+    @display(description="Where the key comes from", ordering="api_key_env")
+    def key_source(self, provider: Provider) -> str:
+        if provider.key_from_environment():
+            return f"{provider.api_key_env}, in the environment"
+        if provider.encrypted_api_key:
+            return "kept here, encrypted" if provider.kept_key() else "kept here, but it can no longer be decrypted"
+        return f"{provider.api_key_env} is not set" if provider.api_key_env else "—"
 
     @display(description="Models", ordering="model_count")
     def models(self, provider: Any) -> int:
@@ -112,13 +138,20 @@ class ProviderAdmin(ModelAdmin):
     def followed(self, provider: Provider) -> bool:
         return provider.from_catalog
 
+    @display(description="Test")
+    def test(self, provider: Provider) -> str:
+        return render_to_string("admin/agents/provider/test_button.html", {"provider": provider, "back": "list"})
+
     def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:
         if form.changed_data:
             obj.from_catalog = False
         super().save_model(request, obj, form, change)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        formset.save(commit=False)
+        for gone in formset.deleted_objects:
+            gone.delete()
         for edited in formset.forms:
-            if edited.has_changed():
+            if edited.has_changed() and edited.instance not in formset.deleted_objects:
                 edited.instance.from_catalog = False
-        super().save_formset(request, form, formset, change)
+                save_with_prices(edited.instance, edited, holds_from=None)

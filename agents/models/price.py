@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -7,6 +8,7 @@ from django.utils import timezone
 from agents.models.provider import LanguageModel
 
 PRICES = ("prompt_price", "cached_price", "completion_price")
+PriceList = Mapping[str, Decimal | None]
 
 
 def price_field(what: str) -> "models.DecimalField[Decimal | None, Decimal | None]":
@@ -15,20 +17,28 @@ def price_field(what: str) -> "models.DecimalField[Decimal | None, Decimal | Non
 
 class ModelPriceQuerySet(models.QuerySet["ModelPrice"]):
     @transaction.atomic
-    def enter(self, model: LanguageModel, new: dict[str, Decimal | None], holds_from: datetime) -> "ModelPrice":
+    def enter(self, model: LanguageModel, before: PriceList, after: PriceList, holds_from: datetime) -> None:
         """Note prices and from when they hold; what is charged already stays as it was charged."""
         if not self.filter(model=model).exists():
-            before = {name: getattr(model, name) for name in PRICES}
-            self.create(model=model, holds_from=None, applied=True, **before)
-        price = self.create(model=model, holds_from=holds_from, **new)
+            self.create(model=model, applied=True, **before)
+        self.create(model=model, holds_from=holds_from, **after)
         self.apply_due()
-        return price
 
-    @transaction.atomic
     def apply_due(self) -> None:
         """Give models the prices whose time has come."""
-        for price in self.filter(applied=False, holds_from__lte=timezone.now()).order_by("holds_from", "id"):
-            LanguageModel.objects.filter(pk=price.model_id).update(**{name: getattr(price, name) for name in PRICES})
+        due = self.filter(applied=False, holds_from__lte=timezone.now())
+        if due.exists():
+            self._apply(due.order_by("holds_from", "id"))
+
+    @transaction.atomic
+    def _apply(self, due: "ModelPriceQuerySet") -> None:
+        # One process at a time gives a model its price, so that its history says so once.
+        for price in due.select_for_update(of=("self",), skip_locked=True).select_related("model"):
+            model = price.model
+            for name in PRICES:
+                setattr(model, name, getattr(price, name))
+            model._change_reason = f"Prices that hold from {price.holds_from:%Y-%m-%d %H:%M} UTC"  # type: ignore[attr-defined]
+            model.save(update_fields=PRICES)
             self.filter(pk=price.pk).update(applied=True)
 
 

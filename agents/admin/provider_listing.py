@@ -1,0 +1,128 @@
+"""A provider's own list of its models, and in plain words why there is none."""
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from agents.errors import AgentError, ProviderRefused, ProviderTimeout, ProviderUnavailable
+from agents.models import Provider
+
+if TYPE_CHECKING:
+    import openai
+
+
+class NoListing(ProviderRefused):
+    """The provider answers, but not with a list of models; some have none."""
+
+
+class _Listed(msgspec.Struct):
+    id: str
+
+
+class _Listing(msgspec.Struct):
+    data: list[_Listed]
+
+
+async def list_models(provider: Provider, key: str | None) -> list[str]:
+    """Ask a provider for its models, and return their names. Raises AgentError."""
+    import openai  # noqa: PLC0415 -- half a second, for these pages only
+
+    # As runs call it: no proxy of the environment, no redirect, the system's certificates.
+    http = openai.DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, verify=ssl.create_default_context())
+    async with openai.AsyncOpenAI(
+        base_url=provider.base_url, api_key=key or "none", max_retries=0, http_client=http
+    ) as client:
+        try:
+            answer = await client.models.with_raw_response.list(**_options(provider, key))
+        except openai.APIStatusError as error:
+            raise _refusal(provider, key, error) from None
+        except openai.APITimeoutError:
+            raise ProviderTimeout(
+                f"{provider} takes no connection at {provider.base_url}: is a firewall in between?"
+            ) from None
+        except openai.APIConnectionError as error:
+            why = _unreachable(error, provider.base_url)
+            raise ProviderUnavailable(f"{provider} cannot be reached at {provider.base_url}: {why}") from None
+    return _names(provider, answer.content)
+
+
+def _options(provider: Provider, key: str | None) -> dict[str, Any]:
+    import openai  # noqa: PLC0415
+
+    if key and "//api.anthropic.com/" in provider.base_url:
+        # Its list is of its own API, whose key is in another header, and whose pages have 20 models.
+        return {"extra_headers": {"x-api-key": key, "anthropic-version": "2023-06-01"}, "extra_query": {"limit": 1000}}
+    return {} if key else {"extra_headers": {"Authorization": openai.Omit()}}
+
+
+def _names(provider: Provider, body: bytes) -> list[str]:
+    url = f"{provider.base_url.rstrip('/')}/models"
+    try:
+        listing = msgspec.json.decode(body, type=_Listing | list[_Listed])  # Together AI's is a bare list
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        what = "a web page" if body.lstrip()[:1] == b"<" else "something else"
+        raise NoListing(f"{url} is {what}, not a list of models: is the base URL right? Most end in /v1.") from None
+    listed = listing.data if isinstance(listing, _Listing) else listing
+    return sorted({model.id.removeprefix("models/") for model in listed})  # Gemini puts its kind before the name
+
+
+def _refusal(provider: Provider, key: str | None, error: "openai.APIStatusError") -> AgentError:
+    """Return what an administrator has to do; the provider's own words about a key could quote it."""
+    status = error.status_code
+    url = f"{provider.base_url.rstrip('/')}/models"
+    if status in (404, 405, 501):
+        return NoListing(
+            f"There is no list of models at {url} (HTTP {status}): is the base URL right? Most end in /v1."
+        )
+    kind = ProviderUnavailable if status == 429 or status >= 500 else ProviderRefused
+    if 300 <= status < 400:
+        place = error.response.headers.get("location", "another place")[:200]
+        return kind(f"{url} redirects to {place} (HTTP {status}): enter where the API really is.")
+    reasons = {
+        401: _about_key(provider, key),
+        402: "wants this server's account to be paid",
+        403: _about_key(provider, key),
+        429: "limits this server's requests, or its quota is spent",
+    }
+    failed = "failed to list its models" if status >= 500 else "refused to list its models"
+    return kind(f"{provider} {reasons.get(status, failed)} (HTTP {status}).")
+
+
+def _about_key(provider: Provider, key: str | None) -> str:
+    if key is None:
+        return "wants an API key, and none is entered here"
+    where = provider.api_key_env if provider.key_from_environment() else "the one that is kept here"
+    return f"refused this server's API key, so check {where}"
+
+
+def _unreachable(error: BaseException, base_url: str) -> str:
+    parts = urlsplit(base_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    for cause in _causes(error):
+        match cause:
+            case socket.gaierror():
+                return f"no address is known for the name {parts.hostname}. Is it spelled right?"
+            case ssl.SSLCertVerificationError():
+                return f"its certificate is not trusted ({cause.verify_message.rstrip('.')})."
+            case ssl.SSLError():
+                return f"port {port} does not speak TLS. Should the URL begin with http://?"
+            case ConnectionRefusedError():
+                return f"nothing listens on port {port} of {parts.hostname}, as seen from this server. Is it running?"
+            case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
+                return f"no network leads from this server to {parts.hostname}."
+    return "it closed the connection without an answer."
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and all that it came from."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for one in error.exceptions:
+                yield from _causes(one)
+        error = error.__cause__ or error.__context__
