@@ -1,0 +1,131 @@
+"""Two workers of one server: whatever one of them knows or counts, the other does, too."""
+
+import asyncio
+import re
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+
+from tests.agents.command_line import Installation
+from tests.live import Live
+from tests.live.asking import content_of, eventually, row_of
+from tests.live.colleague import Colleague
+from tests.openai_compat.limits_parts import assert_exact, make_keys
+from tests.openfang_site.workers_parts import PASSWORD, Client, a_client_of_each, two_workers, worker_ids
+from tests.upstream import Upstream, says
+
+RATE = 30
+
+
+@pytest.fixture(scope="module")
+def running(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with two_workers(tmp_path_factory.mktemp("workers"), session_upstream.base_url) as live:
+        yield live
+
+
+@pytest.fixture
+def pair(running: Live, upstream: Upstream) -> Live:
+    return running
+
+
+@pytest.fixture
+def clients(pair: Live, upstream: Upstream) -> Iterator[list[Client]]:
+    """A client of each of the two workers."""
+    with a_client_of_each(pair, upstream, pair.keys["alice"]) as clients:
+        yield clients
+
+
+def test_both_are_ready(pair: Live, clients: list[Client]):
+    assert len(worker_ids(pair)) == 2
+    for client in clients:
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (200, "ready")
+
+
+def test_each_takes_its_part_of_the_connections(pair: Live, upstream: Upstream):
+    with a_client_of_each(pair, upstream, pair.keys["alice"]) as [*_]:
+        opened = [Client(pair, pair.keys["alice"]) for _ in range(16)]
+        upstream.turns(*[says("Hello")] * len(opened))
+        answered = Counter(row_of(pair, client.chat())["worker_id"] for client in opened)
+        for client in opened:
+            client.close()
+    assert sorted(answered) == sorted(worker_ids(pair))
+    assert min(answered.values()) >= len(opened) // 4
+
+
+def test_what_is_changed_is_served_by_both(pair: Live, clients: list[Client]):
+    with Colleague(pair.env) as colleague:
+        colleague.does("Agent.objects.create(name='newcomer')")
+    for client in clients:
+        eventually(lambda client=client: "openfang:newcomer" in client.get("/v1/models").text)
+    with Colleague(pair.env) as colleague:
+        colleague.does("Agent.objects.get(name='newcomer').delete()")
+    for client in clients:
+        eventually(lambda client=client: "openfang:newcomer" not in client.get("/v1/models").text)
+
+
+async def test_they_count_limits_together(pair: Live):
+    keys = make_keys(pair, limited={"requests_per_minute": RATE})
+    await assert_exact([pair], keys["limited"], RATE)
+
+
+def test_an_answer_is_given_again_by_the_other(upstream: Upstream, clients: list[Client]):
+    upstream.says("Once")
+    headers = {"idempotency-key": f"key-{uuid.uuid4()}"}
+    first, again = (client.chat(headers=headers) for client in clients)
+    assert content_of(first) == content_of(again) == "Once"
+    assert again.headers["x-openfang-replayed"] == "true"
+
+
+def test_a_pass_to_the_playground_opens_the_agent_on_both(pair: Live, upstream: Upstream, clients: list[Client]):
+    [agent] = pair.rows("SELECT id FROM agents_agent WHERE name = 'coder'")
+    log_in(clients[0])
+    path = f"/admin/agents/agent/{uuid.UUID(agent['id'])}/playground/token/"
+    minted = clients[0].post(path, headers={"x-csrftoken": clients[0].cookies["csrftoken"]}).json()["token"]
+    for client in clients:
+        upstream.says("Hello")
+        client.headers["authorization"] = f"Bearer {minted}"
+        answer = client.chat()
+        assert content_of(answer) == "Hello"
+        assert row_of(pair, answer)["api_key_name"] == "playground:admin"
+
+
+async def test_a_live_page_is_told_of_the_requests_of_both(pair: Live, upstream: Upstream, clients: list[Client]):
+    log_in(clients[0])
+    headers = {"cookie": f"sessionid={clients[0].cookies['sessionid']}", "origin": pair.url}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{pair.url}/admin/live/requests/", headers=headers) as page,
+    ):
+        upstream.turns(says("One"), says("Two"))
+        answers = [await asyncio.to_thread(client.chat) for client in clients]
+        expected = {str(uuid.UUID(answer.headers["x-request-id"].removeprefix("req_"))) for answer in answers}
+        async with asyncio.timeout(15):
+            while expected:
+                expected -= set((await page.receive_json())["ids"])
+    assert len({row_of(pair, answer)["worker_id"] for answer in answers}) == 2
+
+
+def log_in(client: Client) -> None:
+    """Log in as the administrator."""
+    page = client.get("/admin/login/")
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
+    assert token
+    fields = {"username": "admin", "password": PASSWORD, "csrfmiddlewaretoken": token[1]}
+    assert client.post("/admin/login/", data=fields).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "said"),
+    [
+        (["--workers", "2"], {}, "More than one worker needs REDIS_URL: "),
+        ([], {"OPENFANG_WORKERS": "3"}, "More than one worker needs REDIS_URL: "),
+        ([], {"OPENFANG_WORKERS": "many"}, "OPENFANG_WORKERS='many' is not a whole number from 1 to 64."),
+        (["--workers", "0"], {}, "argument --workers: '0' is not a number of processes from 1 to 64"),
+    ],
+)
+def test_a_number_of_workers_that_cannot_be_is_refused(tmp_path, words, environment, said):
+    assert Installation(tmp_path).refusal("start", "--port", "0", *words, **environment).startswith(said)
