@@ -1,5 +1,7 @@
 """Trying an agent from the admin, over the same API that clients use."""
 
+import re
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +14,22 @@ from django.views.decorators.http import require_POST
 
 from agents import playground, transcripts
 from agents.admin.formats import duration, moment, usd
-from agents.admin.history import versions_of
 from agents.admin.roles import may_run_programs
 from agents.models import Agent, ApiKey, Status, StepKind, UsageRecord, UsageStep, changes_of
+from agents.versions import versions_of
 
 VERSIONS = 30
 OTHER_AGENTS = 200
+NUMBER = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass
+class Target:
+    """What an agent can be compared with: how the page's URL calls it, and where the pass for it is to be had."""
+
+    code: str
+    label: str
+    token: str
 
 
 def may_try(request: HttpRequest, model_admin: Any, agent: Agent) -> None:
@@ -38,7 +50,7 @@ def page(request: HttpRequest, model_admin: Any, agent_id: UUID) -> HttpResponse
         "agent": agent,
         "tab": "playground",
         "is_fullwidth": "1",
-        "targets": _targets(agent),
+        "targets": _targets(agent, request.GET.get("compare", "")),
         "config": {
             "agent": {"id": str(agent.pk), "name": agent.name},
             "completions": request.build_absolute_uri("/v1/chat/completions"),
@@ -50,20 +62,36 @@ def page(request: HttpRequest, model_admin: Any, agent_id: UUID) -> HttpResponse
     return TemplateResponse(request, "admin/agents/agent/playground.html", context)
 
 
-def _targets(agent: Agent) -> dict[str, list[dict[str, Any]]]:
-    """Return what the agent can be compared with, and where the pass for each is to be had."""
-    versions = versions_of(Agent, agent.pk).only("history_id", "history_date", "history_user__username", "id")
-    others = Agent.objects.filter(enabled=True).exclude(pk=agent.pk).order_by("name")
-    return {
-        "versions": [
-            {"token": f"{_token_url(agent.pk)}?version={version.history_id}", "label": moment(version.history_date)}
-            for version in versions[1 : VERSIONS + 1]
-        ],
-        "agents": [
-            {"token": _token_url(pk), "label": name, "id": str(pk)}
-            for pk, name in others.values_list("pk", "name")[:OTHER_AGENTS]
-        ],
-    }
+def _targets(agent: Agent, asked: str) -> dict[str, Any]:
+    """Return what the agent can be compared with, among it what the page's URL asks for; `refused` if that is gone."""
+    earlier = versions_of(Agent, agent.pk)
+    versions = [_version(version) for version in earlier[1 : VERSIONS + 1]]
+    rows = Agent.objects.filter(enabled=True).exclude(pk=agent.pk).order_by("name").only("name")
+    others = [_other(other) for other in rows[:OTHER_AGENTS]]
+    if asked and asked not in {target.code for target in (*versions, *others)}:
+        kind, _, key = asked.partition("-")
+        if kind == "version" and NUMBER.fullmatch(key):
+            versions += [_version(version) for version in earlier.filter(history_id=int(key))]
+        elif kind == "agent" and (other_id := _uuid(key)):
+            others += [_other(other) for other in rows.filter(pk=other_id)]
+    refused = bool(asked) and asked not in {target.code for target in (*versions, *others)}
+    return {"versions": versions, "agents": others, "chosen": asked, "refused": refused}
+
+
+def _version(version: Any) -> Target:
+    token = f"{_token_url(version.id)}?version={version.history_id}"
+    return Target(f"version-{version.history_id}", moment(version.history_date), token)
+
+
+def _other(agent: Agent) -> Target:
+    return Target(f"agent-{agent.pk}", agent.name, _token_url(agent.pk))
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _token_url(agent_id: UUID) -> str:

@@ -10,6 +10,7 @@ from django.core import signing
 from django.test import Client
 
 from agents import playground, transcripts
+from agents.admin.playground import VERSIONS
 from agents.history import PastTurn
 from agents.models import Agent, Status, UsageStep, changes_of
 from agents.transcripts import Origin, PastRun
@@ -56,9 +57,68 @@ def test_the_page_offers_earlier_versions_and_other_agents_to_compare_with(admin
     response = admin_client.get(page_of(agent))
 
     targets = response.context["targets"]
-    assert [target["label"] for target in targets["agents"]] == ["writer"]
+    assert [target.label for target in targets["agents"]] == ["writer"]
     first = changes_of(Agent).filter(id=agent.pk).order_by("history_id")[0]
-    assert [target["token"] for target in targets["versions"]] == [page_of(agent, f"token/?version={first.history_id}")]
+    assert [target.token for target in targets["versions"]] == [page_of(agent, f"token/?version={first.history_id}")]
+    assert (targets["chosen"], targets["refused"]) == ("", False)
+
+
+def test_what_an_agent_is_compared_with_is_in_the_url(admin_client: Client, agent: Agent) -> None:
+    writer = Agent.objects.create(name="writer")
+    agent.system_prompt = "You write poems."
+    agent.save()
+    first = changes_of(Agent).filter(id=agent.pk).order_by("history_id")[0]
+
+    for code in (f"version-{first.history_id}", f"agent-{writer.pk}"):
+        page = admin_client.get(page_of(agent), {"compare": code}).content.decode()
+        [chosen] = [option for option in page.split("<option ") if "selected>" in option]
+        assert f'value="{code}"' in chosen
+
+
+def test_a_version_that_is_no_longer_offered_can_still_be_compared_by_its_link(
+    admin_client: Client, agent: Agent
+) -> None:
+    for number in range(VERSIONS + 5):
+        agent.max_llm_calls = number + 20
+        agent.save()
+    first = changes_of(Agent).filter(id=agent.pk).order_by("history_id")[0]
+    code = f"version-{first.history_id}"
+
+    offered = admin_client.get(page_of(agent)).context["targets"]["versions"]
+    asked = admin_client.get(page_of(agent), {"compare": code}).context["targets"]
+
+    assert code not in [target.code for target in offered]
+    assert asked["versions"][-1].code == code
+    assert not asked["refused"]
+
+
+@pytest.mark.parametrize(
+    "code", ["agent-1", "agent-00000000-0000-0000-0000-000000000000", "version-99", f"version-{'9' * 30}", "dog"]
+)
+def test_a_link_to_compare_with_what_is_gone_says_so(admin_client: Client, agent: Agent, code: str) -> None:
+    page = admin_client.get(page_of(agent), {"compare": code})
+
+    assert "What coder was to be compared with is gone or disabled." in text(page)
+    assert "selected>" not in page.content.decode().partition('id="compare"')[2].partition("</select>")[0]
+
+
+def test_the_page_asks_the_same_number_of_questions_however_much_there_is_to_compare(
+    admin_client: Client, agent: Agent, django_assert_max_num_queries: Any
+) -> None:
+    agent.max_llm_calls = 20
+    agent.save()
+    Agent.objects.create(name="writer")
+    with django_assert_max_num_queries(15) as few:
+        admin_client.get(page_of(agent))
+    for number in range(20):
+        Agent.objects.create(name=f"other-{number}")
+        agent.max_llm_calls = number + 30
+        agent.save()
+
+    with django_assert_max_num_queries(len(few)):
+        targets = admin_client.get(page_of(agent)).context["targets"]
+
+    assert (len(targets["versions"]), len(targets["agents"])) == (21, 21)
 
 
 def test_the_page_of_a_disabled_agent_says_why_it_does_not_answer(admin_client: Client) -> None:

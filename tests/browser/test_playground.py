@@ -190,6 +190,8 @@ async def test_two_versions_answer_side_by_side(page: Page, site: Live, upstream
     upstream.turns(says("One of them."), says("The other."))
     await open_playground(page, site, "critic")
     await page.select_option("#compare", index=1)
+    assert "?compare=version-" in page.url
+    await page.reload()  # as somebody does who has got the link
 
     await say(page, "Judge")
 

@@ -26,11 +26,19 @@ function problem(text) {
 function begin() {
   panes.forEach((pane) => pane.stop());
   const chosen = compare.selectedOptions[0];
-  const other = compare.value ? [{ name: chosen.dataset.name, token: compare.value }] : [];
+  const other = compare.value ? [{ name: chosen.dataset.name, token: chosen.dataset.token }] : [];
   panes = [own, ...other].map((target) => new Pane(target, config, changed));
   panesBox.replaceChildren(...panes.map((pane) => pane.node));
   panesBox.classList.toggle("of-two", panes.length === 2);
   changed();
+}
+
+/** Has the page's URL say what is compared: a link to it, and a reload, show the same. */
+function note() {
+  const url = new URL(location.href);
+  if (compare.value) url.searchParams.set("compare", compare.value);
+  else url.searchParams.delete("compare");
+  history.replaceState(null, "", url);
 }
 
 function changed() {
@@ -88,7 +96,10 @@ find("clear").addEventListener("click", () => {
   begin();
   message.focus();
 });
-compare.addEventListener("change", begin);
+compare.addEventListener("change", () => {
+  note();
+  begin();
+});
 
 find("add-image").addEventListener("click", () => {
   // Made when it is needed: unfold has plans of its own for the file fields that it finds on a page.
