@@ -14,6 +14,7 @@ from django.db import connections
 from agents.providers.embedded import STOPPED, Embedded, EmbeddedModelUnavailable, Endpoint
 from agents.runs import engine
 from agents.snapshot import Snapshot
+from openfang_site.observability.workers import desk, directory_of_server
 from openfang_site.seats import Seat
 from openfang_site.server import Limits, serve
 from openfang_site.worker_process import ENDPOINT, READY, Place
@@ -35,7 +36,8 @@ def serve_supervised(place: Place) -> None:
         links.append(asyncio.get_running_loop().create_task(supervisor.attend()))
 
     links: list[asyncio.Task[None]] = []
-    _serve(socket.socket(fileno=place.listener), Seat(place.seats, place.seat), on_ready)
+    with desk.shared(directory_of_server(), worker=str(place.seat)):
+        _serve(socket.socket(fileno=place.listener), Seat(place.seats, place.seat), on_ready)
 
 
 def _serve(listener: socket.socket, seat: Seat | None, tell_ready: Callable[[], None]) -> None:

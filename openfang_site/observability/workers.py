@@ -7,13 +7,15 @@ nothing has to be added up here, and a worker that has ended takes its values wi
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from socket import gethostname
 
 import msgspec
+from django.conf import settings
 
-from agents.management.server_state import is_alive
 from openfang_site.observability import figures
 from openfang_site.observability.metrics import FIGURES
 
@@ -21,68 +23,69 @@ logger = logging.getLogger(__name__)
 
 Lines = dict[str, list[str]]
 WRITE_SECONDS = 5.0  # Prometheus asks every 15 s or so
+GONE_SECONDS = 20.0
 
 
 class Desk:
-    """Where the workers of a server lay down their figures: a directory that is this server's alone."""
+    """Where the workers of a server lay down their figures."""
 
     def __init__(self) -> None:
-        self._directory: Path | None = None
+        self._own: Path | None = None
 
     @contextmanager
-    def shared(self, directory: Path) -> Iterator[None]:
+    def shared(self, directory: Path, worker: str) -> Iterator[None]:
         """Be one of several workers."""
-        self._directory = directory
+        self._own = own = directory / f"{worker}.json"
         leaving = threading.Event()
-        writing = threading.Thread(target=self._keep_writing, args=(leaving,), name="openfang-metrics", daemon=True)
+        writing = threading.Thread(target=_keep_writing, args=(own, leaving), name="openfang-metrics", daemon=True)
         writing.start()
         try:
             yield
         finally:
             leaving.set()
             writing.join()
-            self._directory = None
-            _file_in(directory).unlink(missing_ok=True)
+            self._own = None
+            own.unlink(missing_ok=True)
+            with suppress(OSError):  # others are still there
+                directory.rmdir()
 
     def text(self) -> str:
         """Return the figures of this worker, and those of the others."""
-        if self._directory is None:
+        if self._own is None:
             return figures.text(FIGURES, _lines())
-        everything = _lines(worker=str(os.getpid()))
-        for lines in _of_others(self._directory):
+        everything = _lines(self._own.stem)
+        for lines in _of_others(self._own):
             for name, told in lines.items():
                 everything.setdefault(name, []).extend(told)
         return figures.text(FIGURES, everything)
-
-    def _keep_writing(self, leaving: threading.Event) -> None:
-        assert self._directory is not None
-        file = _file_in(self._directory)
-        draft = file.with_suffix(".draft")
-        while True:
-            try:
-                draft.write_bytes(msgspec.json.encode(_lines(worker=str(os.getpid()))))
-                draft.replace(file)
-            except OSError as error:
-                logger.warning("The other workers cannot be told this one's figures: %s", error)
-            if leaving.wait(WRITE_SECONDS):
-                return
 
 
 desk = Desk()
 
 
-def _file_in(directory: Path) -> Path:
-    return directory / f"{os.getpid()}.json"
+def directory_of_server() -> Path:
+    """Return the directory of the workers that this process's parent has started, and of no other server's."""
+    return Path(settings.OPENFANG_DATA_DIR, "metrics", f"{gethostname()}-{os.getppid()}")
 
 
-def _of_others(directory: Path) -> Iterator[Lines]:
-    """Yield what the other workers have written; that of a dead one is thrown away."""
-    own = _file_in(directory)
-    for file in sorted(directory.glob("*.json")):
-        if not is_alive(int(file.stem)):
-            file.unlink(missing_ok=True)
-        elif file != own:
-            with suppress(FileNotFoundError):  # it has just left
+def _keep_writing(own: Path, leaving: threading.Event) -> None:
+    draft = own.with_suffix(".draft")
+    while True:
+        try:
+            own.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(msgspec.json.encode(_lines(own.stem)))
+            draft.replace(own)
+        except OSError as error:
+            logger.warning("The other workers cannot be told this one's figures: %s", error)
+        if leaving.wait(WRITE_SECONDS):
+            return
+
+
+def _of_others(own: Path) -> Iterator[Lines]:
+    """Yield what the other workers have written, but not what was left by one that was killed."""
+    for file in sorted(own.parent.glob("*.json")):
+        with suppress(FileNotFoundError):  # it has just left
+            if file != own and time.time() - file.stat().st_mtime < GONE_SECONDS:
                 yield msgspec.json.decode(file.read_bytes(), type=Lines)
 
 
