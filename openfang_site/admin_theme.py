@@ -75,6 +75,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _item("API keys", "key", "agents", "apikey"),
+                    _item("Admin tokens", "token", "agents", "admintoken"),
                     _item("Budgets", "savings", "agents", "budget"),
                     _item("Users", "person", "auth", "user"),
                     _item("Groups", "group", "auth", "group"),

@@ -181,7 +181,7 @@ class ApiKeyAdmin(KeepsHistory, ModelAdmin):
             "opts": self.opts,
             "title": f"The key “{key.name}”",
             "key": raw,
-            "base_url": request.build_absolute_uri("/v1"),
+            "example_url": request.build_absolute_uri("/v1/models"),
             "done_url": reverse("admin:agents_apikey_changelist"),
         }
         return TemplateResponse(request, "admin/agents/apikey/issued.html", context)

@@ -13,6 +13,7 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from agents.models import (
+    AdminToken,
     Agent,
     AgentFallback,
     AgentMcpTool,
@@ -50,6 +51,7 @@ class Source:
 KINDS: dict[str, tuple[str, type[Model]]] = {
     "agent": ("Agent", Agent),
     "key": ("API key", ApiKey),
+    "token": ("Admin token", AdminToken),
     "budget": ("Budget", Budget),
     "mcp_server": ("MCP server", McpServer),
     "provider": ("Provider", Provider),
@@ -60,6 +62,7 @@ SOURCES = [
     Source(AgentFallback, "agent", ("model",), "fallback model", "agent_id"),
     Source(AgentMcpTool, "agent", ("server", "tool"), "MCP tool", "agent_id"),
     Source(ApiKey, "key"),
+    Source(AdminToken, "token"),
     Source(Budget, "budget", ("api_key", "agent", "period", "unit")),
     Source(McpServer, "mcp_server"),
     Source(Provider, "provider"),

@@ -112,7 +112,7 @@ class Comparison:
         if isinstance(version, changes_of(Budget).model) and column.name == "limit":
             unit = Unit(version.unit)
             return usd(unit.shown(value)) if unit is Unit.USD else f"{value:,} tokens"
-        return _written(dict(column.flatchoices).get(value, value))
+        return _written(dict(column.flatchoices).get(value, value) if column.flatchoices else value)
 
     def name(self, version: Any, columns: Iterable[str], between: str = ", ") -> str:
         """Return the name of a row by those of some columns that say something."""

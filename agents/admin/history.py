@@ -8,7 +8,6 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -18,9 +17,9 @@ from django.views.decorators.http import require_POST
 from agents.admin.differences import VERBS, Comparison, Difference, who, why
 from agents.admin.formats import moment
 from agents.models import Agent, changes_of
+from agents.versions import take_back, versions_of
 
 PER_PAGE = 20
-KEPT = frozenset({"id", "enabled", "created_at", "updated_at"})  # what restoring an agent does not touch
 
 
 @dataclass
@@ -47,13 +46,6 @@ def changes(versions: list[Any], earlier: Any = None) -> list[Change]:
         )
         for version, before in pairwise([*versions, earlier])
     ]
-
-
-def versions_of(table: type[Model], pk: Any) -> "QuerySet[Any]":
-    key = table._meta.pk
-    assert key is not None
-    versions: QuerySet[Any] = changes_of(table).filter(**{key.attname: pk}).select_related("history_user")
-    return versions.order_by("-history_date", "-history_id")
 
 
 class KeepsHistory:
@@ -93,14 +85,9 @@ def restore(request: HttpRequest, model_admin: Any, agent_id: UUID, version: int
     if not model_admin.has_change_permission(request, agent):
         raise PermissionDenied
     earlier = get_object_or_404(changes_of(Agent), id=agent_id, history_id=version)
-    only_prompt = "prompt" in request.POST
-    for column in Agent._meta.concrete_fields:
-        if column.attname == "system_prompt" or not (only_prompt or column.name in KEPT):
-            setattr(agent, column.attname, getattr(earlier, column.attname))
+    reason = take_back(agent, earlier, only_prompt="prompt" in request.POST)
     if not model_admin.has_change_permission(request, agent):
         raise PermissionDenied
-    what = "prompt" if only_prompt else "version"
-    agent._change_reason = f"The {what} of {moment(earlier.history_date)} restored"  # type: ignore[attr-defined]
     try:
         agent.full_clean()
     except ValidationError as error:
@@ -108,6 +95,6 @@ def restore(request: HttpRequest, model_admin: Any, agent_id: UUID, version: int
         messages.error(request, f"This version cannot be restored. {reasons}")
     else:
         agent.save()
-        model_admin.log_change(request, agent, f"{agent._change_reason}.")  # type: ignore[attr-defined]
-        messages.success(request, f"{agent._change_reason}. Servers answer with it from now on.")  # type: ignore[attr-defined]
+        model_admin.log_change(request, agent, f"{reason}.")
+        messages.success(request, f"{reason}. Servers answer with it from now on.")
     return redirect(reverse("admin:agents_agent_history", args=[agent_id]))

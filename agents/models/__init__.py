@@ -1,5 +1,6 @@
 """Every table of the project."""
 
+from agents.models.admin_token import AdminToken, Scope
 from agents.models.agent import Agent, AgentFallback
 from agents.models.api_key import ApiKey
 from agents.models.budget import Budget, BudgetPeriod, Period, Reservation, Unit
@@ -16,6 +17,7 @@ from agents.models.usage import Status, StepKind, TokenSource, UsageRecord, Usag
 from agents.models.worker import Worker
 
 __all__ = [
+    "AdminToken",
     "Agent",
     "AgentFallback",
     "AgentMcpTool",
@@ -34,6 +36,7 @@ __all__ = [
     "ProviderKind",
     "Reservation",
     "Revision",
+    "Scope",
     "Status",
     "StepKind",
     "StoredContent",

@@ -2,7 +2,7 @@ import hashlib
 import secrets
 import uuid
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
@@ -12,6 +12,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from agents.models.agent import Agent
+from agents.models.ending import Ending
 from agents.models.served import Revision, Served, ServedQuerySet
 from agents.networks import read_networks
 
@@ -54,7 +55,7 @@ class ApiKeyQuerySet(ServedQuerySet["ApiKey"]):
         models.QuerySet.update(stale, last_used_at=moment)
 
 
-class ApiKey(Served):
+class ApiKey(Ending, Served):
     """Lets its bearer talk to the agents it is for: those chosen, or all when none is chosen."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -70,8 +71,6 @@ class ApiKey(Served):
         default=False, editable=False, help_text="Agents were chosen, so that deleting the last of them opens nothing."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
-    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField("last used", null=True, blank=True, editable=False)
     requests_per_minute = models.PositiveIntegerField(default=0, help_text="0: no limit.")
     tokens_per_minute = models.PositiveIntegerField(
@@ -97,16 +96,6 @@ class ApiKey(Served):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
-
-    @property
-    def state(self) -> Literal["active", "expired", "revoked"]:
-        if self.revoked_at:
-            return "revoked"
-        return "expired" if self.expires_at and self.expires_at <= timezone.now() else "active"
-
-    def revoke(self) -> None:
-        self.revoked_at = timezone.now()
-        self.save(update_fields=["revoked_at"])
 
     def rotate(self, overlap: timedelta) -> str:
         """Give the key new characters and return them; the old ones are good for as long as the overlap lasts.

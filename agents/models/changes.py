@@ -14,6 +14,7 @@ from django.db.models import BinaryField, Field, Model
 from django.db.models.signals import pre_save
 from simple_history.models import HistoricalRecords
 
+from agents.models.admin_token import AdminToken
 from agents.models.agent import Agent, AgentFallback
 from agents.models.api_key import ApiKey
 from agents.models.budget import Budget
@@ -26,6 +27,7 @@ SECRET = frozenset({"digest", "previous_prefix", "previous_digest", "previous_un
 # What changes without anybody deciding it; more of it below.
 NOTED_BY_SERVERS = frozenset({"last_used_at", "updated_at", "tools_read_at", "tools_stale"})
 WATCHED: dict[type[Model], dict[str, Any]] = {
+    AdminToken: {"noted_by_servers": {"owner"}},  # who never changes
     Agent: {},
     AgentFallback: {},
     AgentMcpTool: {},

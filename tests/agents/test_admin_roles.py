@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from agents.models import Agent, ApiKey, Budget, McpServer, UsageRecord, changes_of
+from agents.models import AdminToken, Agent, ApiKey, Budget, McpServer, UsageRecord, changes_of
 from agents.setup.roles import ADMINISTRATOR, EDITOR, VIEWER, make_roles
 from agents.usage.content import Conversation, store
 from tests.agents.admin_cast import agent_form, errors, key, model, request, text
@@ -47,8 +47,13 @@ AGENTS = {
     )
 }
 OPENS = {VIEWER: EVERYBODY | USAGE, EDITOR: EVERYBODY | USAGE | AGENTS}
-# Nobody adds, changes or deletes what the server writes, or deletes keys.
-NEVER = {"agents_usagerecord_add", "agents_usagerecord_delete", "agents_apikey_delete"}
+# Nobody adds, changes or deletes what the server writes, or deletes keys and tokens.
+NEVER = {
+    "agents_usagerecord_add",
+    "agents_usagerecord_delete",
+    "agents_apikey_delete",
+    "agents_admintoken_delete",
+}
 ELSEWHERE = {"autocomplete", "view_on_site", None}  # their permissions depend on what they are asked
 
 
@@ -68,7 +73,8 @@ def rows() -> dict[str, Any]:
     budget = Budget.objects.create(agent=agent, limit=10**12)
     language_model = agent.model
     assert language_model is not None
-    found = [agent, issued, record, server, budget, language_model, language_model.provider]
+    token, _ = AdminToken.objects.issue("deployment", User.objects.create_superuser("boss"), ["admin"])
+    found = [agent, issued, token, record, server, budget, language_model, language_model.provider]
     rows: dict[str, Any] = {f"{row._meta.app_label}_{row._meta.model_name}": row.pk for row in found}
     return rows | {
         "auth_user": User.objects.create_user("newcomer").pk,
