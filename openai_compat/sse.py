@@ -12,7 +12,9 @@ from agents.types import Delta, Event, Finished
 from openai_compat.errors import error_frame
 from openai_compat.rendering import DONE, ChunkRenderer
 
+# How far a run may be read ahead of a client that takes nothing: small chunks by their number, large ones by their size.
 READ_AHEAD = 256
+READ_AHEAD_CHARACTERS = 65_536
 # An error in the first seconds keeps its HTTP status; after that a client should see that it is being answered.
 # Longer than the 5 s in which the usage row must have been opened, so that its failure is always a 503.
 FIRST_EVENT_SECONDS = 6.0
@@ -21,10 +23,11 @@ SILENCE_SECONDS = 15.0
 
 
 class RunReader:
-    """Reads a run's events in a task of its own, at most READ_AHEAD ahead of whoever takes them."""
+    """Reads a run's events in a task of its own, a bounded way ahead of whoever takes them."""
 
     def __init__(self, events: AsyncGenerator[Event, None]) -> None:
         self._events: deque[Event] = deque()
+        self._characters = 0
         self._some = asyncio.Event()
         self._room = asyncio.Event()
         self._task = asyncio.create_task(self._read(events))
@@ -35,7 +38,9 @@ class RunReader:
                 async for event in events:
                     self._events.append(event)
                     self._some.set()
-                    if len(self._events) >= READ_AHEAD:
+                    if type(event) is Delta:
+                        self._characters += len(event.text) + len(event.reasoning)
+                    if len(self._events) >= READ_AHEAD or self._characters >= READ_AHEAD_CHARACTERS:
                         self._room.clear()
                         await self._room.wait()
         finally:
@@ -56,6 +61,7 @@ class RunReader:
         await self._wait(SILENCE_SECONDS)
         taken = list(self._events)
         self._events.clear()
+        self._characters = 0
         self._room.set()
         if not self._task.done():
             self._some.clear()
