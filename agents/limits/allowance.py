@@ -12,6 +12,7 @@ from agents.limits.counting import Minute, ask_cache, minute_of, shared
 
 SLOT_SECONDS = 60  # after which the slot of a process that was killed is free again
 RENEW_SECONDS = 20
+TRIES = 8  # at slots taken at random, before all of them are read
 
 
 class Allowance:
@@ -82,9 +83,10 @@ class Allowance:
 
     def _free_slot(self) -> str | None:
         expiry = SLOT_SECONDS if shared() else None
-        any_slot = f"slot:{self._name}:{random.randrange(self._parallel_requests)}"
-        if cache.add(any_slot, 1, expiry):
-            return any_slot
+        for _ in range(TRIES):
+            any_slot = f"slot:{self._name}:{random.randrange(self._parallel_requests)}"
+            if cache.add(any_slot, 1, expiry):
+                return any_slot
         slots = [f"slot:{self._name}:{number}" for number in range(self._parallel_requests)]
         taken = cache.get_many(slots)
         return next((slot for slot in slots if slot not in taken and cache.add(slot, 1, expiry)), None)
