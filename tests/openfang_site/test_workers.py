@@ -22,7 +22,7 @@ RATE = 30
 
 @pytest.fixture(scope="module")
 def running(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with two_workers(tmp_path_factory.mktemp("workers"), session_upstream.base_url) as live:
+    with two_workers(tmp_path_factory.mktemp("workers"), session_upstream.base_url, keys=True) as live:
         yield live
 
 

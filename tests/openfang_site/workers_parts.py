@@ -19,14 +19,14 @@ PASSWORD = "a-password-for-two-workers"
 
 
 @contextmanager
-def two_workers(directory: Path, cast: str, **env: str) -> Iterator[Live]:
+def two_workers(directory: Path, cast: str = "", *, keys: bool = False) -> Iterator[Live]:
     need_redis()
     redis = Redis(directory / "redis").start()
     data = directory / "data"
     data.mkdir()
-    settings = {"OPENFANG_WORKERS": "2", "REDIS_URL": redis.new_database(), "OPENFANG_ADMIN_PASSWORD": PASSWORD, **env}
+    settings = {"OPENFANG_WORKERS": "2", "REDIS_URL": redis.new_database(), "OPENFANG_ADMIN_PASSWORD": PASSWORD}
     try:
-        with Live(data, cast=cast, keys=bool(cast), env=settings) as live:
+        with Live(data, cast=cast, keys=keys, env=settings) as live:
             yield live
     finally:
         redis.stop()
@@ -40,7 +40,7 @@ def worker_ids(live: Live) -> dict[str, int]:
 class Client(httpx2.Client):
     """Somebody whose connection stays open, so that the same worker answers every request."""
 
-    def __init__(self, live: Live, key: str) -> None:
+    def __init__(self, live: Live, key: str = "dummy") -> None:
         super().__init__(base_url=live.url, headers={"authorization": f"Bearer {key}"}, timeout=TIMEOUT, verify=False)
 
     def chat(self, model: str = "coder", *, headers: dict[str, str] | None = None, **fields: Any) -> httpx2.Response:
@@ -48,7 +48,7 @@ class Client(httpx2.Client):
 
 
 @contextmanager
-def a_client_of_each(live: Live, upstream: Upstream, key: str) -> Iterator[list[Client]]:
+def a_client_of_each(live: Live, upstream: Upstream, key: str = "dummy") -> Iterator[list[Client]]:
     """Open connections until each worker has one."""
     clients: dict[str, Client] = {}
     with ExitStack() as stack:
