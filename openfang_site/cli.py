@@ -16,6 +16,7 @@ GROUPS = {
         "start": "serve the agents, until Ctrl-C or, with --detach, in the background",
         "stop": "stop the server, letting running answers end",
         "status": "say whether the server runs, where, and what it has to do",
+        "logs": "print what a server in the background logs: logs -f",
     },
     "Agents": {
         "spawn": "make an agent from a profile: spawn coder",
@@ -32,9 +33,12 @@ GROUPS = {
     },
     "Models": {
         "provider": "add and list the LLM APIs that agents use",
+        "providers": "list them, and which of them have a key here",
+        "models": "list the language models and their prices, or add one",
         "mcp": "offer the agents as tools to an MCP client",
     },
     "Data": {
+        "usage": "tell what was used and what it cost, by agent, key, model or day",
         "prune": "delete usage rows that are older than some days; their sums stay",
         "secrets": "encrypt again under a new secret key what is stored under an old one",
         "init-env": "write the .env that docker compose needs",

@@ -4,10 +4,9 @@ from typing import Any
 
 from django.core.management import CommandError
 from django.core.management.base import CommandParser
-from django.utils import timezone
 
-from agents.management.base import OpenFangCommand, program, table
-from agents.models import Agent, ApiKey, Budget, BudgetPeriod, Period, Unit
+from agents.management.base import OpenFangCommand, add_json, program, table
+from agents.models import Agent, ApiKey, Budget, Period, Unit
 from agents.setup import prepare
 
 
@@ -31,12 +30,12 @@ class Command(OpenFangCommand):
             whose.add_argument("--agent", metavar="NAME", help="of an agent")
             action.add_argument("--per", choices=Period.values, default=Period.MONTH, help="(default: month)")
             action.add_argument("--tokens", action="store_true", help="in tokens instead of dollars")
-        actions.add_parser("list", help="list the budgets and what is spent of them")
+        add_json(actions.add_parser("list", help="list the budgets and what is spent of them"))
 
     def handle(self, *, action: str, **options: Any) -> None:
         prepare()
         if action == "list":
-            self.list()
+            self.list(as_json=options["json"])
             return
         unit = Unit.TOKENS if options["tokens"] else Unit.USD
         of = {**owner(options["key"], options["agent"]), "period": options["per"], "unit": unit}
@@ -52,24 +51,39 @@ class Command(OpenFangCommand):
         budget, made = Budget.objects.update_or_create(**of, defaults={"limit": limit, "warn_percent": options["warn"]})
         self.stdout.write(f"{'Set' if made else 'Changed'} the budget of {budget.whose}.")
 
-    def list(self) -> None:
-        budgets = Budget.objects.select_related("api_key", "agent")
+    def list(self, *, as_json: bool) -> None:
+        budgets = Budget.objects.select_related("api_key", "agent").with_current_period()
+        if as_json:
+            self.write_json([facts_of(budget) for budget in budgets])
+            return
         if not budgets:
             self.stdout.write(f"There are no budgets. To set one: {program()} budget set 20 --key NAME")
             return
         self.stdout.write(table(["OF", "LIMIT", "SPENT", "RESETS"], [row(budget) for budget in budgets]))
 
 
+def facts_of(budget: Budget) -> dict[str, Any]:
+    unit, now = Unit(budget.unit), budget.now
+    amounts = {"limit": budget.limit, "spent": now.spent, "reserved": now.reserved}
+    return {
+        "key": budget.api_key.name if budget.api_key else None,
+        "agent": budget.agent.name if budget.agent else None,
+        "period": budget.period,
+        "unit": budget.unit,
+        **{name: unit.shown(stored) if unit is Unit.USD else stored for name, stored in amounts.items()},
+        "warn_percent": budget.warn_percent,
+        "resets_at": Period(budget.period).end(now.start).isoformat(),
+    }
+
+
 def row(budget: Budget) -> list[str]:
-    period, unit = Period(budget.period), Unit(budget.unit)
-    start = period.start(timezone.now())
-    now = BudgetPeriod.objects.filter(budget=budget, start=start).first()
-    spent = now.spent if now else 0
+    unit, now = Unit(budget.unit), budget.now
+    share = now.spent * 100 // budget.limit if budget.limit else 100
     return [
         budget.whose,
         f"{written(unit, budget.limit)} a {budget.period}",
-        f"{written(unit, spent)} ({spent * 100 // budget.limit if budget.limit else 100} %)",
-        f"{period.end(start):%Y-%m-%d %H:%M} UTC",
+        f"{written(unit, now.spent)} ({share} %)",
+        f"{Period(budget.period).end(now.start):%Y-%m-%d %H:%M} UTC",
     ]
 
 

@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 from django.db import transaction
 from django.utils import timezone
 
-from agents.management.base import OpenFangCommand, program, table
+from agents.management.base import OpenFangCommand, add_json, program, table
 from agents.management.commands.budget import amount
 from agents.models import Agent, ApiKey, Budget, Period, Unit
 from agents.models.api_key import MOST_PARALLEL
@@ -40,7 +40,7 @@ class Command(OpenFangCommand):
         create.add_argument("--parallel", type=parallel, default=0, metavar="N", help="requests at once")
         create.add_argument("--network", action="append", default=[], metavar="CIDR", help="where it may be used from")
         create.add_argument("--budget", type=budget, metavar="USD/PERIOD", help="such as 20/month or 1.50/day")
-        actions.add_parser("list", help="list the keys")
+        add_json(actions.add_parser("list", help="list the keys"))
         rotate = actions.add_parser("rotate", help="give a key new characters and print them, this once")
         rotate.add_argument("name")
         rotate.add_argument(
@@ -62,7 +62,7 @@ class Command(OpenFangCommand):
         elif action == "revoke":
             self.revoke(options["name"].strip())
         else:
-            self.list()
+            self.list(as_json=options["json"])
 
     def create(
         self,
@@ -105,8 +105,11 @@ class Command(OpenFangCommand):
         self.explain(f"The old key {name} is good until {when(key.previous_until)}. The new one, not shown again:")
         self.stdout.write(raw)
 
-    def list(self) -> None:
+    def list(self, *, as_json: bool) -> None:
         keys = ApiKey.objects.prefetch_related("agents")
+        if as_json:
+            self.write_json([facts_of(key) for key in keys])
+            return
         if not keys:
             self.stdout.write(f"There are no keys. To make one: {program()} key create NAME")
             return
@@ -133,6 +136,28 @@ class Command(OpenFangCommand):
             return
         key.revoke()
         self.stdout.write(f"Revoked the key {name}.")
+
+
+def facts_of(key: ApiKey) -> dict[str, Any]:
+    """Return what programs may know of a key: everything but its characters."""
+    return {
+        "id": str(key.pk),
+        "name": key.name,
+        "prefix": key.prefix,
+        "owner": key.owner,
+        "agents": [agent.name for agent in key.agents.all()] if key.limited else None,
+        **{field: getattr(key, field) or None for field in LIMITS.values()},
+        "networks": key.networks,
+        "created_at": iso(key.created_at),
+        "last_used_at": iso(key.last_used_at),
+        "expires_at": iso(key.expires_at),
+        "revoked_at": iso(key.revoked_at),
+        "state": state(key),
+    }
+
+
+def iso(when: datetime | None) -> str | None:
+    return when.isoformat(timespec="seconds") if when else None
 
 
 def moment(text: str) -> datetime:
