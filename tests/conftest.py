@@ -5,6 +5,7 @@ import pytest
 
 from tests.environment import DATA_DIR
 from tests.live import Live
+from tests.live.mailbox import Mailbox
 from tests.live.webhook import Webhook
 from tests.upstream import Upstream
 
@@ -66,12 +67,23 @@ def webhook() -> Iterator[Webhook]:
 
 
 @pytest.fixture(scope="session")
-def limited(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[Live]:
+def mailbox() -> Iterator[Mailbox]:
+    with Mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture(scope="session")
+def limited(
+    session_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory, webhook: Webhook, mailbox: Mailbox
+) -> Iterator[Live]:
     """A server behind a proxy on this machine, for tests that make keys of their own with limits and budgets."""
     env = {
         "OPENFANG_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8",
         "OPENFANG_ALERT_WEBHOOK": webhook.url,
         "OPENFANG_ALERT_SECRET": webhook.secret,
+        "OPENFANG_ALERT_EMAIL": "administrator@example.com",
+        "EMAIL_HOST": "127.0.0.1",
+        "EMAIL_PORT": str(mailbox.port),
     }
     with Live(tmp_path_factory.mktemp("limited"), cast=session_upstream.base_url, keys=True, env=env) as live:
         yield live

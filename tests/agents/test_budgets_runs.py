@@ -19,6 +19,7 @@ from agents.types import Message
 from agents.usage.estimates import prompt_tokens
 from tests.live import Live
 from tests.live.asking import ask, body, eventually, row_of, url_of
+from tests.live.mailbox import Mailbox
 from tests.live.webhook import Webhook
 from tests.openai_compat import strict
 from tests.openai_compat.limits_parts import make_keys
@@ -152,7 +153,9 @@ def test_a_refused_stream_has_its_status(limited: Live, upstream: Upstream):
     assert limited.usage(f"id = '{response.headers['x-request-id'].removeprefix('req_')}'") == []
 
 
-def test_the_administrator_is_warned_once(limited: Live, upstream: Upstream, keys: dict[str, str], webhook: Webhook):
+def test_the_administrator_is_warned_once(
+    limited: Live, upstream: Upstream, keys: dict[str, str], webhook: Webhook, mailbox: Mailbox
+):
     def about_warned() -> list[tuple[dict[str, str], bytes]]:
         return [call for call in webhook.received if b"'warned'" in call[1]]
 
@@ -173,6 +176,10 @@ def test_the_administrator_is_warned_once(limited: Live, upstream: Upstream, key
     assert (warning["spent"], warning["limit"], warning["unit"]) == (str(2 * (PROMPT + CAP)),) * 2 + ("tokens",)
     assert "100 % of the daily budget of the key 'warned' is spent" in limited.output
     assert limited.output.count("budget of the key 'warned' is spent") == 1
+
+    [letter] = [letter for letter in mailbox.letters if "'warned'" in letter.get_content()]
+    assert (letter["to"], letter["subject"]) == ("administrator@example.com", "OpenFang: a budget is nearly used up")
+    assert letter.get_content().startswith("100 % of the daily budget of the key 'warned' is spent (")
 
 
 def test_what_a_killed_server_held_is_released(server: Live, upstream: Upstream):
