@@ -60,6 +60,7 @@ UNFOLD: dict[str, Any] = {
                     _item("Agents", "smart_toy", "agents", "agent"),
                     _item("Requests", "receipt_long", "agents", "usagerecord"),
                     _item("MCP servers", "extension", "agents", "mcpserver"),
+                    _item("Memories", "psychology", "agents", "memory"),
                 ],
             },
             {

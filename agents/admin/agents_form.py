@@ -41,6 +41,12 @@ def _explained(name: str) -> SafeString:
     return format_html('<span class="of-tool"><b>{}</b> <span>{}.{}</span></span>', name, sentence, more)
 
 
+def _unknown(name: str) -> SafeString:
+    """Explain a tool of an agent from elsewhere, or of another version: who saves the agent does not lose it unseen."""
+    words = "This server has no tool of that name: it does nothing until there is one."
+    return format_html('<span class="of-tool"><b>{}</b> <span>{}</span></span>', name, words)
+
+
 def profiles() -> list[dict[str, Any]]:
     """Return the profiles as the page needs them, the simplest first."""
     names = sorted(profile_names(), key=lambda name: (name != "assistant", name))
@@ -70,6 +76,13 @@ class AgentForm(forms.ModelForm):
                 "required": "An agent needs a name: clients ask for it as the model openfang:NAME.",
             }
         }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        unknown = [name for name in self.instance.tools if name not in BUILT_IN]
+        if unknown and "tools" in self.fields:
+            tools: Any = self.fields["tools"]
+            tools.choices = [*tool_choices(), ("Not known here", [(name, _unknown(name)) for name in unknown])]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

@@ -14,6 +14,7 @@ from django.utils.text import capfirst
 
 from agents.admin.formats import NOTHING, minute, usd
 from agents.models import Agent, ApiKey, Budget, LanguageModel, Unit, changes_of
+from agents.models.changes import WATCHED
 
 VERBS = {"+": "created", "~": "changed", "-": "deleted"}
 CONTEXT = 2  # unchanged lines that are shown around a change
@@ -167,7 +168,7 @@ def _names(versions: list[Any], agents: set[UUID]) -> Iterator[tuple[tuple[type[
         gone = set(pks)
         for row in table._default_manager.select_related().filter(pk__in=pks):
             gone.discard(row.pk)
-            yield (table, row.pk), str(row) if isinstance(row, LanguageModel) else row.name  # type: ignore[attr-defined]
-        last = changes_of(table).filter(id__in=gone).order_by("history_id").values_list("id", "name") if gone else ()
-        names = dict(last)
+            yield (table, row.pk), str(row) if isinstance(row, LanguageModel) else getattr(row, "name", str(row))
+        kept = changes_of(table).filter(id__in=gone).order_by("history_id") if gone and table in WATCHED else None
+        names = dict(kept.values_list("id", "name")) if kept is not None else {}
         yield from (((table, pk), f"{names.get(pk, pk)} (deleted)") for pk in gone)

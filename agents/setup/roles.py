@@ -7,9 +7,13 @@ VIEWER, EDITOR, ADMINISTRATOR = "Viewer", "Agent editor", "Administrator"
 
 VIEWS = ["view_usagerecord"]
 EDITS = [
-    f"{verb}_{table}"
-    for table in ("agent", "agentfallback", "agentmcptool")
-    for verb in ("view", "add", "change", "delete")
+    *(
+        f"{verb}_{table}"
+        for table in ("agent", "agentfallback", "agentmcptool")
+        for verb in ("view", "add", "change", "delete")
+    ),
+    "view_memory",
+    "delete_memory",
 ]
 
 

@@ -54,6 +54,32 @@ def test_every_built_in_tool_is_explained_and_the_shell_says_what_keeps_it_in(ad
     assert sandbox.describe() in page
 
 
+def test_a_tool_that_this_server_does_not_have_is_shown_and_kept_until_it_is_unticked(admin_client: Client) -> None:
+    agent = Agent.objects.create(name="coder", tools=["calculator", "browse_web"])
+    page = f"/admin/agents/agent/{agent.pk}/change/"
+
+    shown = admin_client.get(page)
+    assert "browse_web This server has no tool of that name" in text(shown)
+    [box] = [tag for tag in shown.content.decode().split("<input") if 'value="browse_web"' in tag]
+    assert "checked" in box.partition(">")[0]
+
+    admin_client.post(page, agent_form(description="Codes.", tools=["calculator", "browse_web"]))
+    agent.refresh_from_db()
+    assert (agent.description, agent.tools) == ("Codes.", ["calculator", "browse_web"])
+
+    admin_client.post(page, agent_form(description="Codes.", tools=["calculator"]))
+    agent.refresh_from_db()
+    assert agent.tools == ["calculator"]
+    assert "browse_web" not in text(admin_client.get(page))
+
+
+def test_a_tool_that_this_server_does_not_have_cannot_be_added(admin_client: Client) -> None:
+    response = admin_client.post(ADD, agent_form(tools=["browse_web"]))
+
+    assert "browse_web is not one of the available choices" in " ".join(errors(response))
+    assert not Agent.objects.exists()
+
+
 def test_tools_are_refused_for_a_model_that_is_known_to_call_none(admin_client: Client) -> None:
     small = model("small", tools=False)
 

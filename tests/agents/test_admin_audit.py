@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 
-from agents.admin.audit_query import PER_PAGE
+from agents.admin.audit_query import KINDS, PER_PAGE, SOURCES
 from agents.models import (
     Agent,
     AgentFallback,
@@ -25,7 +25,7 @@ from agents.models import (
     Unit,
     changes_of,
 )
-from agents.models.changes import SECRET_CHANGED
+from agents.models.changes import SECRET_CHANGED, WATCHED
 from agents.setup.roles import ADMINISTRATOR, EDITOR, VIEWER, make_roles
 from tests.agents.admin_cast import agent_form, key, model, text
 from tests.agents.test_admin_roles import person
@@ -91,6 +91,11 @@ def test_changes_of_every_kind_are_told_newest_first(admin_client: Client, coder
         "created Provider acme; Base url: https://acme.test/v1; Key variable: ACME_API_KEY",
         "created Agent coder; System prompt: 2 lines added",
     ]
+
+
+def test_everything_whose_changes_are_kept_is_in_the_log() -> None:
+    assert {source.table for source in SOURCES} == set(WATCHED)
+    assert {source.kind for source in SOURCES} == set(KINDS)
 
 
 def test_somebody_in_the_admin_is_named_and_so_is_a_command(admin_client: Client, coder: Agent) -> None:

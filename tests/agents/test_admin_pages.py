@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from django.utils import timezone
 
-from agents.models import Agent, AgentFallback
+from agents.models import AdminToken, Agent, AgentFallback, Budget, McpServer, Period
 from tests.agents.admin_cast import key, model, request
 
 pytestmark = pytest.mark.django_db
@@ -19,15 +20,28 @@ def add_rows(first: int, count: int) -> None:
         agent = Agent.objects.create(name=f"agent-{number}", model=language_model)
         issued = key(f"key-{number}")
         issued.agents.add(agent)
+        Budget.objects.create(api_key=issued, limit=10**12).periods.create(start=Period.MONTH.start(timezone.now()))
+        agent.mcp_tools.create(server=McpServer.objects.create(name=f"server-{number}", url="http://mcp.test/mcp"))
+        user = User.objects.create_superuser(f"user-{number}")
+        AdminToken.objects.issue(f"token-{number}", user, ["read"])
+        Group.objects.create(name=f"group-{number}")
         request(agent, number, api_key=issued, api_key_name=issued.name)
 
 
-@pytest.mark.parametrize("noun", ["agent", "apikey", "provider", "languagemodel", "usagerecord"])
+LISTS = {
+    **dict.fromkeys(["agent", "apikey", "admintoken", "budget", "mcpserver"], "agents"),
+    **dict.fromkeys(["provider", "languagemodel", "usagerecord"], "agents"),
+    **dict.fromkeys(["user", "group"], "auth"),
+}
+
+
+@pytest.mark.parametrize("noun", LISTS)
 def test_a_list_asks_the_database_the_same_number_of_questions_however_long_it_is(
     admin_client: Client, noun: str, django_assert_max_num_queries: MaxQueries
 ) -> None:
-    page = f"/admin/agents/{noun}/"
+    page = f"/admin/{LISTS[noun]}/{noun}/"
     admin_client.get(page)
+    others = {"user": 1}.get(noun, 0)
     add_rows(0, 3)
     with django_assert_max_num_queries(20) as few:
         admin_client.get(page)
@@ -36,23 +50,21 @@ def test_a_list_asks_the_database_the_same_number_of_questions_however_long_it_i
     with django_assert_max_num_queries(len(few)) as many:
         response = admin_client.get(page)
 
-    assert len(response.context["cl"].result_list) == 30
+    assert len(response.context["cl"].result_list) == 30 + others
     assert len(many) == len(few)
 
 
 def test_every_page_opens(admin_client: Client) -> None:
     add_rows(0, 1)
     AgentFallback.objects.create(agent=Agent.objects.get(), model=model())
-    Group.objects.create(name="viewers")
     admin_client.get("/admin/")
 
-    nouns = [f"agents/{noun}" for noun in ("agent", "apikey", "provider", "languagemodel", "usagerecord")]
-    for noun in [*nouns, "auth/user", "auth/group"]:
-        response = admin_client.get(f"/admin/{noun}/")
+    for noun, app in LISTS.items():
+        response = admin_client.get(f"/admin/{app}/{noun}/")
         assert response.status_code == 200
         row = response.context["cl"].result_list[0]
-        assert admin_client.get(f"/admin/{noun}/{row.pk}/change/").status_code == 200
-        assert admin_client.get(f"/admin/{noun}/add/").status_code == (403 if "usage" in noun else 200)
+        assert admin_client.get(f"/admin/{app}/{noun}/{row.pk}/change/").status_code == 200
+        assert admin_client.get(f"/admin/{app}/{noun}/add/").status_code == (403 if "usage" in noun else 200)
 
 
 def test_what_only_the_server_writes_is_not_offered(admin_client: Client) -> None:

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from agents.models import AdminToken, Agent, ApiKey, Budget, McpServer, UsageRecord, changes_of
+from agents.models import AdminToken, Agent, ApiKey, Budget, McpServer, Memory, UsageRecord, changes_of
 from agents.setup.roles import ADMINISTRATOR, EDITOR, VIEWER, make_roles
 from agents.usage.content import Conversation, store
 from tests.agents.admin_cast import agent_form, errors, key, model, request, text
@@ -46,13 +46,15 @@ AGENTS = {
         "export_one",
     )
 }
-OPENS = {VIEWER: EVERYBODY | USAGE, EDITOR: EVERYBODY | USAGE | AGENTS}
+MEMORIES = {f"agents_memory_{page}" for page in ("changelist", "change", "delete", "history")}
+OPENS = {VIEWER: EVERYBODY | USAGE, EDITOR: EVERYBODY | USAGE | AGENTS | MEMORIES}
 # Nobody adds, changes or deletes what the server writes, or deletes keys and tokens.
 NEVER = {
     "agents_usagerecord_add",
     "agents_usagerecord_delete",
     "agents_apikey_delete",
     "agents_admintoken_delete",
+    "agents_memory_add",
 }
 ELSEWHERE = {"autocomplete", "view_on_site", None}  # their permissions depend on what they are asked
 
@@ -74,7 +76,8 @@ def rows() -> dict[str, Any]:
     language_model = agent.model
     assert language_model is not None
     token, _ = AdminToken.objects.issue("deployment", User.objects.create_superuser("boss"), ["admin"])
-    found = [agent, issued, token, record, server, budget, language_model, language_model.provider]
+    memory = Memory.objects.create(agent=agent, scope="address:127.0.0.1/", text="Likes tea.")
+    found = [agent, memory, issued, token, record, server, budget, language_model, language_model.provider]
     rows: dict[str, Any] = {f"{row._meta.app_label}_{row._meta.model_name}": row.pk for row in found}
     return rows | {
         "auth_user": User.objects.create_user("newcomer").pk,
