@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -66,8 +66,9 @@ class Live:
         while True:
             assert self.process.poll() is None, f"the server ended:\n{self.output}"
             assert time.monotonic() < deadline, f"the server was not ready in {READY_SECONDS} s:\n{self.output}"
-            if state.exists() and json.loads(state.read_text())["pid"] == self.process.pid:
-                break
+            with suppress(FileNotFoundError):  # a start takes away the note of a server that was killed
+                if json.loads(state.read_text())["pid"] == self.process.pid:
+                    break
             time.sleep(0.02)
         self.url: str = json.loads(state.read_text())["url"].rstrip("/")
 
