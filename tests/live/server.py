@@ -1,9 +1,11 @@
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -21,6 +23,8 @@ from tests.services import new_databases
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 30
+# The data directories that casts were made in, and their keys, by what they were made for.
+_CASTS: dict[tuple[str, ...], tuple[Path, dict[str, str]]] = {}
 
 
 class Live:
@@ -44,8 +48,7 @@ class Live:
 
     def __enter__(self) -> Self:
         if self._cast:
-            made = self._python("-m", "tests.live.cast", *self._cast)
-            self.keys = json.loads(made.stdout)
+            self._make_cast()
         try:
             self.start()
         except BaseException:
@@ -118,6 +121,20 @@ class Live:
             return [{name: _as_in_sqlite(value) for name, value in row.items()} for row in rows]
         with self._database() as database:
             return [dict(row) for row in database.execute(query)]
+
+    def _make_cast(self) -> None:
+        """Make the cast, or copy the one that was made before for the same provider: that saves 3 s of a processor."""
+        copyable = not {"DATABASE_URL", "OPENFANG_SECRET_KEY"} & self.env.keys()
+        made = _CASTS.get(tuple(self._cast)) if copyable else None
+        if made is None:
+            self.keys = json.loads(self._python("-m", "tests.live.cast", *self._cast).stdout)
+            if copyable:
+                kept = Path(tempfile.mkdtemp(prefix="openfang-cast-", dir=os.environ["OPENFANG_DATA_DIR"]))
+                shutil.copytree(self.data_dir, kept, dirs_exist_ok=True)
+                _CASTS[tuple(self._cast)] = kept, self.keys
+        else:
+            kept, self.keys = made
+            shutil.copytree(kept, self.data_dir, dirs_exist_ok=True)
 
     def _python(self, *args: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
