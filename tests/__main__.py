@@ -23,8 +23,8 @@ CHECKS = {
 }
 
 
-# A process per core; the tests of a file stay together and share its fixtures.
-IN_PARALLEL = ["-q", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+# A process more than there are cores, because tests wait; those of a file stay together and share its fixtures.
+IN_PARALLEL = ["-q", "-n", str(min(4, (os.cpu_count() or 1) + 1)), "--dist", "loadfile"]
 
 
 def main(arguments: list[str]) -> None:

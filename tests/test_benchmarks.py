@@ -15,7 +15,10 @@ from benchmarks.report import report
 from benchmarks.targets import BARE, DIRECT, GUARDED, OURS, Target, targets
 from tests.live.asking import eventually
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="only Linux accounts for threads")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="only Linux accounts for threads"),
+]
 
 THREADS, CONNECTIONS = 20, 3
 SMALL = [load for load in LOADS if load.connections <= 16]

@@ -14,6 +14,8 @@ from tests.live.asking import eventually
 from tests.openai_compat.examples import PIXEL
 from tests.upstream import Upstream, calls, fails, says, stalls
 
+pytestmark = pytest.mark.slow
+
 ANSWER, FIGURES = ".of-answer", ".of-figures a"
 MARKDOWN = "## Results\n\nUse **this**:\n\n```python\nprint(1)\n```\n\n- one\n- <img src=x onerror=alert(1)>"
 
