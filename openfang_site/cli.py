@@ -39,6 +39,8 @@ GROUPS = {
     },
     "Data": {
         "usage": "tell what was used and what it cost, by agent, key, model or day",
+        "backup": "back everything up into one file, also while the server runs",
+        "restore": "put a backup in the place of this server's data",
         "prune": "delete usage rows that are older than some days; their sums stay",
         "secrets": "encrypt again under a new secret key what is stored under an old one",
         "init-env": "write the .env that docker compose needs",
