@@ -1,5 +1,6 @@
 """What OpenAI-compatible servers send back, read leniently: every field may be absent, null or of an odd type."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -102,15 +103,13 @@ class ChunkReader:
         self.usage: Usage | None = None
         self.done = False
 
-    def read(self, data: bytes) -> list[Delta]:
-        """Return the deltas that these bytes complete. Raises BadModelAnswer, or what the provider broke off with."""
+    def read(self, data: bytes) -> Iterator[Delta]:
+        """Yield the deltas that these bytes complete. Raises BadModelAnswer, or what the provider broke off with."""
         lines = (self._rest + data).splitlines(keepends=True)
         self._rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
-        deltas = []
         for line in lines:
             if (delta := self._line(line)) is not None:
-                deltas.append(delta)
-        return deltas
+                yield delta
 
     def end(self) -> list[Delta]:
         """Return what a last line without a line break holds."""

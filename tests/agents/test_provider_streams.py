@@ -145,6 +145,11 @@ BREAKS: dict[str, tuple[Step, str, str]] = {
         "provider_unavailable",
         "The provider broke off: Overloaded.",
     ),
+    "an error frame in one read with the first word": (
+        junk([HELLO + error_frame("Overloaded.")]),
+        "provider_unavailable",
+        "The provider broke off: Overloaded.",
+    ),
     "a named error event": (
         written(HELLO, b"event: error\n" + error_frame("Overloaded.")),
         "provider_unavailable",
