@@ -13,6 +13,7 @@ from openfang_site.observability.workers import GONE_SECONDS, desk
 from tests.live.asking import eventually
 from tests.live.server import ROOT
 from tests.openfang_site.metrics_parts import Figures
+from tests.openfang_site.workers_parts import Client, two_workers
 
 NAME = "openfang_http_responses_total"
 COLLEAGUE = """
@@ -78,6 +79,17 @@ def test_what_a_killed_worker_has_left_is_told_no_more_after_a_while(tmp_path: P
         os.utime(tmp_path / "2.json", (long_ago, long_ago))
         assert told_of("2") is None
         assert told_of("1") is not None
+
+
+def test_whichever_worker_of_a_server_is_asked_tells_of_both(tmp_path: Path):
+    def told(client: Client) -> bool:
+        now = Figures(client.get("/metrics").text)
+        return now.values("worker") == {"0", "1"} and now.of(NAME, status="404") == 1
+
+    with two_workers(tmp_path) as live, Client(live) as first, Client(live) as second:
+        assert first.get("/v1/nothing").status_code == 404
+        for client in (first, second):
+            assert eventually(lambda client=client: told(client))
 
 
 def test_a_server_of_one_worker_names_none():
