@@ -55,11 +55,11 @@ class LanguageModelAdmin(KeepsHistory, ModelAdmin):
         (
             "Prices",
             {
-                "fields": [tuple(PRICES), "prices_hold_from"],
+                "fields": [*PRICES, "prices_hold_from"],
                 "description": "Empty: unknown, so that costs are, too. 0: free.",
             },
         ),
-        ("Abilities", {"fields": [("tools", "vision", "reasoning")]}),
+        ("Abilities", {"fields": ["tools", "vision", "reasoning"]}),
     ]
 
     @display(description="Model", ordering="name", header=True)

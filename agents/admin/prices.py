@@ -1,6 +1,7 @@
 """Prices with the date from which they hold: entered on a model's page, and what they were before."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -12,7 +13,7 @@ from unfold.decorators import display
 from unfold.forms import PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 
-from agents.admin.formats import minute
+from agents.admin.formats import NOTHING, minute
 from agents.admin.model_picker import price
 from agents.models import LanguageModel, ModelPrice
 from agents.models.price import PRICES
@@ -59,6 +60,10 @@ class PricesToCome(PaginationInlineFormSet):
             form.fields["DELETE"].widget = forms.HiddenInput()
 
 
+def _shown(amount: Decimal | None) -> str:
+    return NOTHING if amount is None else price(amount)
+
+
 class PriceInline(TabularInline):
     model = ModelPrice
     formset = PricesToCome
@@ -86,12 +91,12 @@ class PriceInline(TabularInline):
 
     @display(description="Prompt")
     def prompt(self, entered: ModelPrice) -> str:
-        return price(entered.prompt_price)
+        return _shown(entered.prompt_price)
 
     @display(description="Cached")
     def cached(self, entered: ModelPrice) -> str:
-        return price(entered.cached_price)
+        return _shown(entered.cached_price)
 
     @display(description="Completion")
     def completion(self, entered: ModelPrice) -> str:
-        return price(entered.completion_price)
+        return _shown(entered.completion_price)

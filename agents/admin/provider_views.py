@@ -52,7 +52,7 @@ def models_view(request: HttpRequest, object_id: int, model_admin: Any) -> HttpR
         **model_admin.admin_site.each_context(request),
         "title": f"Models of {provider}",
         "opts": model_admin.opts,
-        "provider": provider,
+        "original": provider,
     }
     try:
         context["models"] = _offers(provider, offered_models(provider))
@@ -66,10 +66,12 @@ def models_view(request: HttpRequest, object_id: int, model_admin: Any) -> HttpR
 def _offers(provider: Provider, names: list[str]) -> list[dict[str, Any]]:
     """Return what is known of each model that is offered; those that have a row are what their row says."""
     rows = {row.name: row for row in provider.language_models.all()}
-    found = [rows.get(name) or row for name, row in _rows(provider, names).items()]
-    return [
-        {"name": row.name, "known": row.pk, "context": size(row.context_window), "price": prices(row)} for row in found
-    ]
+    return [_offer(rows.get(name, row)) for name, row in _rows(provider, names).items()]
+
+
+def _offer(row: LanguageModel) -> dict[str, Any]:
+    facts = [f"{size(row.context_window)} context"] if row.context_window else []
+    return {"name": row.name, "known": row.pk, "facts": " · ".join([*facts, prices(row)])}
 
 
 def _rows(provider: Provider, names: list[str]) -> dict[str, LanguageModel]:

@@ -34,6 +34,7 @@ class ProviderForm(forms.ModelForm):
         model = Provider
         exclude: list[str] = []
         labels = {"base_url": "Base URL"}
+        help_texts = {"api_key_env": "The environment variable that holds the key, if one does."}
         error_messages = {"name": {"unique": "There is a provider of this name already."}}
 
     def clean(self) -> dict[str, Any]:
@@ -53,9 +54,18 @@ class ProviderForm(forms.ModelForm):
         return super().save(commit)
 
 
+class ModelRowForm(LanguageModelForm):
+    """A model in a table, whose headings are no labels for screen readers."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for field in self.fields.values():
+            field.widget.attrs["aria-label"] = f"{field.label} of {self.instance.name or 'a new model'}"
+
+
 class ModelInline(TabularInline):
     model = LanguageModel
-    form = LanguageModelForm
+    form = ModelRowForm
     fields = ["name", "context_window", "prompt_price", "completion_price"]
     extra = 0
     per_page = 20  # a form of hundreds of models has more fields than Django accepts
@@ -72,7 +82,7 @@ class ProviderAdmin(KeepsHistory, ModelAdmin):
 
     form = ProviderForm
     inlines = [ModelInline]
-    list_display = ["label_and_name", "address", "key", "key_source", "models", "followed"]
+    list_display = ["label_and_address", "key", "key_source", "models"]
     list_filter = ["kind", "from_catalog"]
     list_filter_submit = True
     list_per_page = 50
@@ -111,18 +121,14 @@ class ProviderAdmin(KeepsHistory, ModelAdmin):
         ]
 
     @display(description="Provider", ordering="label", header=True)
-    def label_and_name(self, provider: Provider) -> list[str]:
-        return [str(provider), provider.name]
-
-    @display(description="Base URL", ordering="base_url")
-    def address(self, provider: Provider) -> str:
-        return provider.base_url or "in this server"
+    def label_and_address(self, provider: Provider) -> list[str]:
+        return [str(provider), provider.base_url or "in this server"]
 
     @display(description="Key", label=KEY_STATES)
     def key(self, provider: Provider) -> str:
         return key_state(provider)
 
-    @display(description="Where the key comes from", ordering="api_key_env")
+    @display(description="Key comes from", ordering="api_key_env")
     def key_source(self, provider: Provider) -> str:
         if provider.key_from_environment():
             return f"{provider.api_key_env}, in the environment"
@@ -133,10 +139,6 @@ class ProviderAdmin(KeepsHistory, ModelAdmin):
     @display(description="Models", ordering="model_count")
     def models(self, provider: Any) -> int:
         return int(provider.model_count)
-
-    @display(description="Follows the catalog", boolean=True, ordering="from_catalog")
-    def followed(self, provider: Provider) -> bool:
-        return provider.from_catalog
 
     @display(description="Test")
     def test(self, provider: Provider) -> str:

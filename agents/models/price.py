@@ -1,6 +1,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import models, transaction
 from django.utils import timezone
@@ -17,29 +18,45 @@ def price_field(what: str) -> "models.DecimalField[Decimal | None, Decimal | Non
 
 class ModelPriceQuerySet(models.QuerySet["ModelPrice"]):
     @transaction.atomic
+    def save_model(self, model: LanguageModel, holds_from: datetime | None = None) -> None:
+        """Save a model that was edited. Its prices are noted; those that do not hold yet are left for their time."""
+        entered = {name: getattr(model, name) for name in PRICES}
+        stored = LanguageModel.objects.get(pk=model.pk)
+        before = {name: getattr(stored, name) for name in PRICES}
+        if entered == before and holds_from is None:
+            model.save()
+            return
+        for name in PRICES:
+            setattr(model, name, before[name])
+        model.save()
+        self.enter(model, before, entered, holds_from or timezone.now())
+
+    @transaction.atomic
     def enter(self, model: LanguageModel, before: PriceList, after: PriceList, holds_from: datetime) -> None:
         """Note prices and from when they hold; what is charged already stays as it was charged."""
         if not self.filter(model=model).exists():
             self.create(model=model, applied=True, **before)
-        self.create(model=model, holds_from=holds_from, **after)
-        self.apply_due()
+        entered = self.create(model=model, holds_from=holds_from, **after)
+        if holds_from <= timezone.now():
+            self.filter(pk=entered.pk)._apply()
 
     def apply_due(self) -> None:
         """Give models the prices whose time has come."""
         due = self.filter(applied=False, holds_from__lte=timezone.now())
         if due.exists():
-            self._apply(due.order_by("holds_from", "id"))
+            due.order_by("holds_from", "id")._apply(by="openfang start")
 
     @transaction.atomic
-    def _apply(self, due: "ModelPriceQuerySet") -> None:
+    def _apply(self, by: str = "") -> None:
         # One process at a time gives a model its price, so that its history says so once.
-        for price in due.select_for_update(of=("self",), skip_locked=True).select_related("model"):
-            model = price.model
+        for price in self.select_for_update(of=("self",), skip_locked=True).select_related("model"):
+            model: Any = price.model
             for name in PRICES:
                 setattr(model, name, getattr(price, name))
-            model._change_reason = f"Prices that hold from {price.holds_from:%Y-%m-%d %H:%M} UTC"  # type: ignore[attr-defined]
+            if by:
+                model._change_reason = f"{by}, with prices that hold from {price.holds_from:%Y-%m-%d %H:%M} UTC"
             model.save(update_fields=PRICES)
-            self.filter(pk=price.pk).update(applied=True)
+            ModelPrice.objects.filter(pk=price.pk).update(applied=True)
 
 
 class ModelPrice(models.Model):

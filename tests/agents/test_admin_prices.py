@@ -63,8 +63,8 @@ def test_a_new_price_holds_at_once_and_the_old_one_is_remembered(admin_client: C
     prices = ModelPrice.objects.filter(model=model)
     assert [(price.prompt_price, price.holds_from is None) for price in prices] == [(Decimal("1.5"), False), (1, True)]
     page = shown(admin_client, model)
-    assert "(now) $1.50 ? $2" in page
-    assert "the first $1 ? $2" in page
+    assert "(now) $1.50 — $2" in page
+    assert "the first $1 — $2" in page
 
 
 def test_a_price_to_come_holds_when_its_time_has_come(admin_client: Client, model: LanguageModel) -> None:
@@ -72,8 +72,8 @@ def test_a_price_to_come_holds_when_its_time_has_come(admin_client: Client, mode
 
     assert (model.prompt_price, model.context_window) == (Decimal(1), 1000)
     page = shown(admin_client, model)
-    assert "(to come) $3 ? $2" in page
-    assert "the first (now) $1 ? $2" in page
+    assert "(to come) $3 — $2" in page
+    assert "the first (now) $1 — $2" in page
     ModelPrice.objects.apply_due()
     model.refresh_from_db()
     assert model.prompt_price == 1
@@ -81,7 +81,7 @@ def test_a_price_to_come_holds_when_its_time_has_come(admin_client: Client, mode
     model.refresh_from_db()
     assert (model.prompt_price, model.completion_price) == (Decimal(3), Decimal(2))
     assert read_models()[model.pk].prices.prompt == 3
-    assert "(now) $3 ? $2" in shown(admin_client, model)
+    assert "(now) $3 — $2" in shown(admin_client, model)
 
 
 def test_of_two_prices_that_are_due_the_later_one_holds(admin_client: Client, model: LanguageModel) -> None:
@@ -155,7 +155,7 @@ def test_the_history_of_a_model_says_who_changed_its_price_and_when_it_changed_b
     assert by_admin.who == "admin"
     assert [found.label for found in by_admin.differences] == ["Prompt price"]
     assert [found.label for found in by_itself.differences] == ["Completion price"]
-    assert by_itself.version.history_change_reason.startswith("Prices that hold from ")
+    assert by_itself.who.startswith("openfang start, with prices that hold from ")
     entered = changes_of(ModelPrice).filter(completion_price=4).latest()
     assert entered.history_user == User.objects.get(username="admin")
 
