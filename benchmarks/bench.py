@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.leaving import leave
 from benchmarks.loads import CROWDS, LOADS
 from benchmarks.measure import measure
 from benchmarks.peers import Peer
 from benchmarks.processes import ROOT
 from benchmarks.report import report
-from benchmarks.targets import targets
+from benchmarks.targets import DIRECT, targets
 
 ROUNDS, SECONDS = 5, 5.0
 
@@ -20,7 +21,9 @@ async def run(installed: list[Peer], *, quick: bool, tell: Callable[[str], objec
     with targets(installed) as started:
         idle_mb = {target.name: target.process.rss_mb for target in started}
         figures = await measure(started, loads, rounds=rounds, seconds=seconds, tell=tell)
-    return report(figures, idle_mb, {peer.name: peer.version(peer.folder) for peer in installed})
+        upstream = next(target for target in started if target.name == DIRECT)
+        left = {target.name: await leave(target, upstream) for target in started if target.agents}
+    return report(figures, idle_mb, left, {peer.name: peer.version(peer.folder) for peer in installed})
 
 
 def write(page: str) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-MODELS = ("reply", "stream-50", "tool", "slow-2-10", "slow-10-10", "slow-10-1")
+MODELS = ("reply", "stream-50", "tool", "slow-2-10", "slow-10-10", "slow-10-1", "until-left")
 IMAGE_BYTES, PROMPT_BYTES = 1_000_000, 100_000
 
 
@@ -53,6 +53,7 @@ LOADS = [
     Load("prompt of 100 KB, 4 connections", "reply", 4, content="word " * (PROMPT_BYTES // 5)),
     Load("image of 1 MB, 4 connections", "reply", 4, content=image()),
 ]
+LEAVING = Load("leaving", "until-left", 1, stream=True)
 CROWDS = [
     Load("1,000 streams of 2 chunks a second", "slow-2-10", 1000, stream=True, once=True),
     Load("300 streams of 10 chunks a second", "slow-10-10", 300, stream=True, once=True),

@@ -49,13 +49,20 @@ class Process(Struct, frozen=True):
         found = re.search(rf"^{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.M)
         return int(found[1]) if found else 0
 
+    @property
+    def sockets(self) -> int:
+        return sum(opened.startswith("socket:") for opened in self._opened())
+
     def open_files(self, path: Path) -> int:
         """How often the program has a file open."""
+        return self._opened().count(str(path.resolve()))
+
+    def _opened(self) -> list[str]:
         opened = []
         for entry in Path(f"/proc/{self.pid}/fd").iterdir():
             with suppress(FileNotFoundError):  # closed meanwhile
                 opened.append(os.readlink(entry))
-        return opened.count(str(path.resolve()))
+        return opened
 
 
 def _schedstat(pid: int) -> float:

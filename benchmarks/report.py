@@ -25,16 +25,37 @@ the load tool and the LLM API too, shares the cores of one machine, so requests 
 """
 
 
-def report(figures: Figures, idle_mb: dict[str, float], versions: dict[str, str]) -> str:
+def report(
+    figures: Figures, idle_mb: dict[str, float], left_ms: dict[str, list[float]], versions: dict[str, str]
+) -> str:
     """Return the page: a table for each load, in which every line is a server."""
     sections = [INTRODUCTION, machine(versions)]
     for load in (*LOADS, *CROWDS):
         measured = {server: rounds for (name, server), rounds in figures.items() if name == load.name}
         if measured:
             sections.append(f"## {load.name[0].upper()}{load.name[1:]}\n\n{_table(load, measured)}")
+    sections.append(_leaving(left_ms))
     idle = "\n".join(f"| {server} | {megabytes:.0f} |" for server, megabytes in idle_mb.items())
     sections.append(f"## Memory before the first request\n\n| server | MB |\n|---|---|\n{idle}")
     return "\n\n".join(section.strip() for section in sections) + "\n"
+
+
+def _leaving(left_ms: dict[str, list[float]]) -> str:
+    lines = [
+        f"| {server} | {len(took)} | {statistics.median(took):.1f} | {max(took):.1f} |"
+        for server, took in left_ms.items()
+    ]
+    return "\n".join(
+        [
+            "## A client leaves in the middle of a stream",
+            "",
+            "Until the LLM API sees that it is no longer asked.",
+            "",
+            "| server | times | median ms | longest ms |",
+            "|---|---|---|---|",
+            *lines,
+        ]
+    )
 
 
 def machine(versions: dict[str, str]) -> str:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from benchmarks.loads import Load
 from benchmarks.peers import Peer
 from benchmarks.processes import ROOT, Process, environment, printed_url, running
 
+PROGRAM = (sys.executable, str(ROOT / "manage.py"))
 OURS, GUARDED, BARE, DIRECT = "OpenFang", "OpenFang, key", "bare consumer", "no server"
 
 
@@ -56,8 +57,8 @@ def targets(installed: list[Peer]) -> Iterator[list[Target]]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="openfang-bench-")))
         provider, upstream = stack.enter_context(running([sys.executable, "-m", "benchmarks.upstream"], printed_url))
         started = [
-            stack.enter_context(_ours(folder / "open", upstream)),
-            stack.enter_context(_ours(folder / "guarded", upstream, guarded=True)),
+            stack.enter_context(ours(folder / "open", upstream)),
+            stack.enter_context(ours(folder / "guarded", upstream, guarded=True)),
             stack.enter_context(_bare(upstream)),
         ]
         for peer in installed:
@@ -73,7 +74,7 @@ def _bare(upstream: str) -> Iterator[Target]:
 
 
 @contextmanager
-def _ours(data_dir: Path, upstream: str, *, guarded: bool = False) -> Iterator[Target]:
+def ours(data_dir: Path, upstream: str, *, guarded: bool = False, program: Sequence[str] = PROGRAM) -> Iterator[Target]:
     """Run this server with default settings and a database of its own."""
     data_dir.mkdir()
     env = {"OPENFANG_DATA_DIR": str(data_dir), "DATABASE_URL": "", "REDIS_URL": "", "CI": ""}
@@ -84,8 +85,7 @@ def _ours(data_dir: Path, upstream: str, *, guarded: bool = False) -> Iterator[T
     def ready(_said: str) -> str | None:
         return f"{json.loads(note.read_text())['url'].rstrip('/')}/v1" if note.exists() else None
 
-    command = [sys.executable, str(ROOT / "manage.py"), "start", "--port", "0"]
-    with running(command, ready, env=env) as (process, url):
+    with running([*program, "start", "--port", "0"], ready, env=env) as (process, url):
         name = GUARDED if guarded else OURS
         headers = (f"Authorization: Bearer {made.stdout.strip()}",) if guarded else ()
         database = data_dir / "openfang.sqlite3"

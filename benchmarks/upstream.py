@@ -3,6 +3,7 @@
 reply        one chunk, at once
 stream-50    fifty chunks in one write
 slow-2-10    two chunks a second for ten seconds; each chunk's text is the time at which it was written
+until-left   twenty chunks a second until the client leaves; GET /left tells when those of this process did
 tool         a call of `calculator`, then, when its result is in the messages, one chunk
 
 Requests without `"stream": true` get the same as one JSON object.
@@ -28,6 +29,7 @@ CALL = {
     "type": "function",
     "function": {"name": "calculator", "arguments": '{"expression": "6*7"}'},
 }
+LEFT: list[float] = []
 SSE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -76,16 +78,29 @@ def completion(model: str, asked: dict[str, Any]) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
+async def stream_until_left(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    left = asyncio.ensure_future(reader.read(1))
+    writer.write(SSE_HEAD)
+    while not left.done():
+        writer.write(http_chunk(delta({"content": "word "})))
+        await asyncio.wait((left,), timeout=0.05)
+    LEFT.append(time.monotonic())
+
+
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer the requests of one connection, in plain sockets so that little of the machine is used up here."""
     with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             if b"content-length:" not in head:
+                writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + json.dumps(LEFT).encode())
                 break
             length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
             asked = json.loads(await reader.readexactly(length))
             model = asked["model"]
+            if model == "until-left":
+                await stream_until_left(reader, writer)
+                break
             if not asked.get("stream"):
                 writer.write(completion(model, asked))
                 continue

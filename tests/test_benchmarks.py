@@ -1,6 +1,5 @@
 """The benchmarks run, and what they put under load is left clean; how long it takes is not asked here."""
 
-import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.leaving import leave
+from benchmarks.leaks import find_leaks
 from benchmarks.loads import LOADS, Load
 from benchmarks.measure import Figures, WrongAnswer, measure, put_under
 from benchmarks.report import report
@@ -40,17 +41,6 @@ def statuses(database: Path) -> Counter[str]:
         return Counter(status for (status,) in opened.execute("SELECT status FROM agents_usagerecord"))
 
 
-async def leave_after_a_chunk(target: Target, load: Load) -> None:
-    """Open the load's streams, read the first chunk of each, and go."""
-    request = target.request(load)
-    for _ in range(load.connections):
-        reader, writer = await asyncio.open_connection(request.host, request.port)
-        writer.write(request.data)
-        await reader.readuntil(b'"content"')
-        writer.close()
-        await writer.wait_closed()
-
-
 async def test_every_load_is_answered_and_leaves_closed_rows_few_threads_and_few_connections(started: list[Target]):
     for name in (OURS, GUARDED, BARE, DIRECT):
         target, asked = named(started, name), 0
@@ -70,8 +60,16 @@ async def test_streams_that_their_clients_leave_end_as_cancelled(started: list[T
     database = target.database
     assert database is not None
     before = statuses(database)
-    await leave_after_a_chunk(target, Load("left", "slow-2-10", 3, stream=True))
+    took = await leave(target, named(started, DIRECT), times=3)
+    assert len(took) == 3
+    assert all(milliseconds > 0 for milliseconds in took)
     eventually(lambda: statuses(database) - before == {"cancelled": 3})
+
+
+async def test_streams_of_which_some_are_left_at_random_leave_nothing():
+    said: list[str] = []
+    await find_leaks(100, tell=said.append)
+    assert [line.split(":")[0] for line in said] == ["warm", "after 50 streams", "after 100 streams"]
 
 
 async def test_an_answer_that_is_not_the_expected_one_ends_the_run(started: list[Target]):
@@ -82,7 +80,7 @@ async def test_an_answer_that_is_not_the_expected_one_ends_the_run(started: list
 async def test_the_page_has_a_line_for_each_server_under_each_load(started: list[Target]):
     said: list[str] = []
     figures: Figures = await measure(started, [LOADS[0], CROWD], rounds=2, seconds=0.1, tell=said.append)
-    page = report(figures, {OURS: 100.0}, {"litellm": "1.2.3"})
+    page = report(figures, {OURS: 100.0}, {OURS: [0.5, 9.0, 1.5]}, {"litellm": "1.2.3"})
     table = page.split("## Reply, 1 connection\n\n")[1].split("\n\n")[0].splitlines()
     assert [line.split(" | ")[0] for line in table] == [
         "| server",
@@ -92,4 +90,5 @@ async def test_the_page_has_a_line_for_each_server_under_each_load(started: list
     assert len({line.count("|") for line in table}) == 1
     assert "litellm 1.2.3" in page
     assert "| OpenFang | 100 |" in page
+    assert "| OpenFang | 3 | 1.5 | 9.0 |" in page
     assert len(said) == 2 * len(started) + len([target for target in started if target.can(CROWD)])
