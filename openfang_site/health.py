@@ -49,14 +49,19 @@ async def health(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["path"] == "/healthz":
         await _answer(send, 200, {"status": "alive"})
         return
+    status, said = await found()
+    await _answer(send, status, said)
+
+
+async def found() -> tuple[int, dict[str, Any]]:
+    """Return whether this process can take requests, as an HTTP status and in words."""
     checks = await readiness.checks()
     said = {name: "ok" if good else "failed" for name, good in checks.items()}
     if engine.stopping:
-        await _answer(send, 503, {"status": "stopping", "checks": said})
-    elif all(good for name, good in checks.items() if name != "cache" or refusing()):
-        await _answer(send, 200, {"status": "ready", "checks": said})
-    else:
-        await _answer(send, 503, {"status": "not ready", "checks": said})
+        return 503, {"status": "stopping", "checks": said}
+    if all(good for name, good in checks.items() if name != "cache" or refusing()):
+        return 200, {"status": "ready", "checks": said}
+    return 503, {"status": "not ready", "checks": said}
 
 
 async def look() -> dict[str, bool]:

@@ -7,6 +7,7 @@ from typing import Any
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from agents import __version__
 from openfang_site import admin_theme
 from openfang_site.env import (
     cores,
@@ -122,6 +123,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular_sidecar",  # the files of /api/docs
     "channels",
     "django_ratelimit",
     "simple_history",
@@ -222,7 +224,20 @@ if REDIS_URL:
 # Under ASGI a shared, persistent connection per thread is never given back; the pool keeps PostgreSQL's.
 CONN_MAX_AGE = 0
 
-REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None, "UNAUTHENTICATED_TOKEN": None}
+REST_FRAMEWORK = {
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+    "URL_FORMAT_OVERRIDE": None,
+    "DEFAULT_SCHEMA_CLASS": "agents.api.schema.Operations",  # imported when somebody asks for /api/schema
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "OpenFang's management API",
+    "DESCRIPTION": "Agents, keys, budgets, providers and usage, for programs: what the web admin can do.",
+    "VERSION": __version__,
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "COMPONENT_SPLIT_REQUEST": True,  # what is never shown, such as a provider's key, is in no answer's schema
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+}
 
 LOG_LEVEL = env_choice("OPENFANG_LOG_LEVEL", "", ("debug", "info", "warning", "error", "critical")).upper()
 LOGGING: dict[str, Any] = {

@@ -10,11 +10,10 @@ from uuid import UUID
 from django.http import QueryDict
 from django.urls import reverse
 
-from agents.usage.periods import DAY, Lately, Period, Stretch
+from agents.usage.periods import Lately, Period, Stretch, days
 
 NO_KEY = "none"
 WITHOUT_KEY = {"api_key_name__exact": ""}
-LONGEST = 366 * DAY
 
 
 @dataclass
@@ -48,15 +47,14 @@ class DashboardQuery:
 
     def _read_days(self, first: str, last: str) -> None:
         try:
-            start = date.fromisoformat(first) if first else date.fromisoformat(last)
-            end = date.fromisoformat(last) if last else self.now.date()
+            named = [date.fromisoformat(text) if text else None for text in (first, last)]
         except ValueError:
             self.refused.append("A day is written as 2026-11-22.")
             return
-        if end < start or end - start >= LONGEST:
-            self.refused.append("The last day comes after the first, and at most a year after it.")
-            return
-        self.first, self.last = start, end
+        try:
+            self.first, self.last = days(*named, today=self.now.date())
+        except ValueError as error:
+            self.refused.append(str(error))
 
     def _read_uuid(self, what: str, text: str) -> UUID | None:
         try:

@@ -1,5 +1,6 @@
 import logging
 import os
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
@@ -29,6 +30,16 @@ def validate_base_url(url: str) -> None:
 class ProviderKind(models.TextChoices):
     OPENAI = "openai", "OpenAI-compatible"
     EMBEDDED = "embedded", "Embedded"
+
+
+class KeySource(models.TextChoices):
+    """Where the key comes from with which a provider is called."""
+
+    ENVIRONMENT = "environment", "the environment of the server"
+    KEPT = "kept", "kept in the database, encrypted"
+    UNREADABLE = "unreadable", "none: the kept one can no longer be decrypted"
+    MISSING = "missing", "none: its variable is not set"
+    NOT_NEEDED = "not_needed", "none is sent"
 
 
 class ProviderQuerySet(ServedQuerySet["Provider"]):
@@ -88,9 +99,28 @@ class Provider(Served):
             logger.warning("The key of %s was kept under another secret key: enter it again.", self.name)
             return None
 
+    @property
+    def key_source(self) -> KeySource:
+        if self.key_from_environment():
+            return KeySource.ENVIRONMENT
+        if self.encrypted_api_key:
+            return KeySource.KEPT if self.kept_key() else KeySource.UNREADABLE
+        return KeySource.MISSING if self.api_key_env else KeySource.NOT_NEEDED
+
     def api_key(self) -> str | None:
         """Return the key to call with: what the environment says goes before what was entered."""
         return self.key_from_environment() or self.kept_key()
+
+
+def beyond_address(
+    stored: Provider | None, *, kind: str, base_url: str | None, key_decided: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a provider's address, as it is to be; with None for a base URL that nobody gives."""
+    if kind == ProviderKind.OPENAI and base_url == "":
+        yield "base_url", "Where is it? An OpenAI-compatible provider needs its base URL."
+    moves = stored is not None and base_url is not None and base_url != stored.base_url
+    if stored is not None and moves and stored.encrypted_api_key and not key_decided:
+        yield "key", "The kept key would go to another address: enter it again, or have it forgotten."
 
 
 class LanguageModelQuerySet(ServedQuerySet["LanguageModel"]):

@@ -9,6 +9,19 @@ from msgspec import Struct
 from agents.usage.rollups import day, quarter_hour
 
 QUARTER, HOUR, DAY = timedelta(minutes=15), timedelta(hours=1), timedelta(days=1)
+LONGEST = 366 * DAY
+# Beyond them there is nothing to report, and the calendar of datetime ends.
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2199, 12, 31)
+
+
+def days(first: date | None, last: date | None, today: date) -> tuple[date, date]:
+    """Return the first and last day that somebody means who names one of them or both. Raises ValueError."""
+    start, end = first or last or today, last or today
+    if end < start or end - start >= LONGEST:
+        raise ValueError("The last day comes after the first, and at most a year after it.")
+    if start < FIRST_DAY or end > LAST_DAY:
+        raise ValueError(f"Days lie between {FIRST_DAY} and {LAST_DAY}.")
+    return start, end
 
 
 class Lately(Enum):

@@ -1,0 +1,111 @@
+"""How drf-spectacular reads the endpoints of this API: from what they take, answer and ask for."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from rest_framework.serializers import ListSerializer
+
+ERRORS = {
+    "400": "The request is not valid; `param` names the place.",
+    "401": "The admin token is missing or wrong.",
+    "403": "The token's scopes, or its owner's role, do not allow this.",
+    "404": "There is nothing of this name or id.",
+    "405": "The endpoint has no such method.",
+    "406": "Answers are JSON only.",
+    "409": "As things are, this cannot be: it is in use, or somebody else has just changed it.",
+    "413": "The body is too large.",
+    "415": "The body is not JSON.",
+    "429": "Too many requests, or too many wrong tokens; `retry-after` says when to ask again.",
+    "500": "The server failed.",
+    "503": "The database or the limits cannot be asked at the moment.",
+}
+WITH_ID, WITH_BODY = {"404", "409"}, {"400", "409", "413", "415"}
+ERROR = {
+    "type": "object",
+    "description": "Every error, whatever its status.",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string", "enum": ["invalid_request_error", "rate_limit_error", "api_error"]},
+                "param": {"type": "string", "nullable": True, "description": "The place, as in `mcp_tools[0].server`."},
+                "code": {"type": "string"},
+            },
+        }
+    },
+}
+
+
+class BearerTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "agents.api.authentication.BearerToken"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer", "description": "An admin token, `ofa_...`."}
+
+
+class AdminSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "agents.api.authentication.AdminSession"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "sessionid",
+            "description": "The web admin's session; what changes something needs its CSRF token in `X-CSRFToken`.",
+        }
+
+
+class Operations(AutoSchema):
+    """Reads an operation from `takes`, `answers` and `queries` of its endpoint."""
+
+    view: Any
+
+    def get_request_serializer(self) -> Any:
+        takes = self.view.takes.get(self.view.operation)
+        if takes is not None:
+            return takes
+        return (
+            None if self.view.operation in getattr(self.view, "without_body", ()) else super().get_request_serializer()
+        )
+
+    def get_response_serializers(self) -> Any:
+        return self.view.answers.get(self.view.operation) or super().get_response_serializers()
+
+    def get_override_parameters(self) -> list[Any]:
+        query = self.view.queries.get(self.view.operation)
+        return [] if query is None else [query]
+
+    def get_tags(self) -> list[str]:
+        return [self.path.split("/")[2]]
+
+    def get_summary(self) -> str | None:
+        return None
+
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        answers = self.view.answers.get(self.view.operation)
+        if answers is not None:
+            return isinstance(answers, ListSerializer)
+        return super()._is_list_view(serializer)
+
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
+        answers: dict[str, Any] = super()._get_response_bodies(direction)
+        wanted = {"401", "403", "405", "406", "429", "500", "503"}
+        wanted |= {"404"} if "{" in self.path else set()
+        wanted |= {"400"} if self.view.operation in self.view.queries or self._is_list_view() else set()
+        wanted |= WITH_BODY if self.method in ("POST", "PATCH") else set()
+        wanted |= {"409"} if self.method == "DELETE" else set()
+        body = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+        return answers | {status: {"description": ERRORS[status], "content": body} for status in sorted(wanted)}
+
+
+def generated() -> dict[str, Any]:
+    document: dict[str, Any] = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
+    document["components"]["schemas"]["Error"] = ERROR
+    return document

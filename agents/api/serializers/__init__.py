@@ -1,0 +1,1 @@
+"""What the management API shows and takes, a file for each noun."""

@@ -1,0 +1,1 @@
+"""The endpoints of /api, a file for each noun."""
