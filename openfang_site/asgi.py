@@ -35,7 +35,7 @@ async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
     elif path == endpoint.PATH:
         await endpoint.metrics(scope, receive, send)
     elif path == "/v1" or path.startswith("/v1/"):
-        await logged(openai_application, scope, receive, send)
+        await logged(openai_application, scope, receive, send, is_api=True)
     elif path.startswith(settings.STATIC_URL):
         await django_application(scope, receive, send)
     else:

@@ -18,8 +18,8 @@ HEAD = "%(method)s %(path)s %(status)d %(duration_ms)d ms"
 HEAD_FACTS = ("method", "path", "status", "duration_ms")
 
 
-async def logged(app: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Have an application answer a request, and write its line."""
+async def logged(app: Any, scope: dict[str, Any], receive: Any, send: Any, *, is_api: bool = False) -> None:
+    """Have an application answer a request, and write its line; one to the API is counted, too."""
     began, status, request_id = time.perf_counter(), CLIENT_LEFT, b""
 
     def noting(message: dict[str, Any]) -> Any:
@@ -29,7 +29,6 @@ async def logged(app: Any, scope: dict[str, Any], receive: Any, send: Any) -> No
             request_id = next((value for name, value in message["headers"] if name == b"x-request-id"), request_id)
         return send(message)
 
-    is_api = scope["path"].startswith("/v1")
     presence.in_flight += is_api
     try:
         await app(scope, receive, noting)
@@ -45,17 +44,16 @@ async def logged(app: Any, scope: dict[str, Any], receive: Any, send: Any) -> No
 
 
 def _write(scope: dict[str, Any], status: int, request_id: bytes, began: float) -> None:
-    path: str = scope["path"][:LONGEST_PATH]
     facts: dict[str, Any] = {
         "method": scope["method"],
-        "path": path if path.isprintable() else ascii(path),
+        "path": _one_line(scope["path"][:LONGEST_PATH]),
         "status": status,
         "duration_ms": round((time.perf_counter() - began) * 1000),
     }
     if request_id:
         facts["request_id"] = request_id.decode()
     if (key := scope.get("openfang.key")) is not None:
-        facts["key"] = key.name
+        facts["key"] = _one_line(key.name)
     run: Run | None = scope.get("openfang.run")
     if run and (row := run.record):
         facts |= {
@@ -68,3 +66,8 @@ def _write(scope: dict[str, Any], status: int, request_id: bytes, began: float) 
             facts["error"] = row.error_code
     others = [f" {name}=%({name})s" for name in facts if name not in HEAD_FACTS]
     logger.info(HEAD + "".join(others), facts)
+
+
+def _one_line(text: str) -> str:
+    """Return a text of somebody else's so that it can't pass for a line of the log."""
+    return text if text.isprintable() else ascii(text)

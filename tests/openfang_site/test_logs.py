@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -14,6 +15,7 @@ from asgiref.testing import ApplicationCommunicator
 from openai_compat.consumers import OpenAIConsumer
 from openai_compat.request_ids import request_id as request_id_of_log
 from openfang_site.observability.lines import JSONLines, TextLines
+from openfang_site.observability.request_log import logged
 from openfang_site.security.redaction import REDACTED
 from tests.live import Live
 from tests.live.asking import TIMEOUT, ask, body, eventually, read_until, request_id, url_of
@@ -167,6 +169,18 @@ def test_a_record_that_is_formatted_with_more_than_names_stays_readable(log: io.
     line = json.loads(log.getvalue())
     assert (line["message"], line["level"], line["logger"]) == ("one of 2", "WARNING", "test")
     assert line["time"].endswith("+00:00")
+
+
+async def test_a_keys_name_makes_no_line_of_its_own(caplog: pytest.LogCaptureFixture):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["openfang.key"] = SimpleNamespace(name="alice\nERROR forged")
+
+    with caplog.at_level(logging.INFO, "openfang_site.requests"):
+        await logged(app, {"method": "GET", "path": "/v1/models"}, None, None)
+    [message] = caplog.messages
+    # Nothing was sent: the client had left.
+    assert message.startswith("GET /v1/models 499 ")
+    assert message.endswith(r" ms key='alice\nERROR forged'")
 
 
 async def test_an_unforeseen_error_is_told_with_its_request(log: io.StringIO, monkeypatch: pytest.MonkeyPatch):
