@@ -15,7 +15,7 @@ from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
 from agents.admin.formats import minute
 from agents.admin.history import KeepsHistory
@@ -55,6 +55,7 @@ class ApiKeyForm(forms.ModelForm):
             "agents": "The agents that the key opens. None chosen: all, also those made later.",
             "expires_at": "In UTC. Empty: it never expires.",
         }
+        widgets = {"networks": UnfoldAdminTextareaWidget(attrs={"rows": 2, "spellcheck": "false"})}
         error_messages = {"name": {"unique": "There is, or was, a key of this name. Names are not used again."}}
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -103,9 +104,12 @@ class ApiKeyAdmin(KeepsHistory, ModelAdmin):
     actions_detail = ["rotate", "revoke"]
     add_fieldsets = [
         (None, {"fields": ["name", "owner", "agents", "expires_at"]}),
-        ("Limits", {"fields": [tuple(LIMITS[:3]), "networks"]}),
+        ("Limits", {"fields": [tuple(LIMITS[:2]), *LIMITS[2:]]}),
     ]
-    fieldsets = [*add_fieldsets, ("Key", {"fields": [("characters", "state", "used"), ("created", "revoked", "old")]})]
+    fieldsets = [
+        *add_fieldsets,
+        ("Key", {"fields": [("characters", "state"), ("created", "used"), ("revoked", "old")]}),
+    ]
     readonly_fields = ["characters", "state", "used", "created", "revoked", "old"]
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:

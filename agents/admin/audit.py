@@ -53,7 +53,7 @@ def audit_log(request: HttpRequest) -> HttpResponse:
         "title": "Audit log",
         "query": query,
         "kinds": [(kind, label) for kind, (label, _) in KINDS.items()],
-        "people": [(NOBODY, "Commands and scripts"), *_people(query)],
+        "people": [(NOBODY, "Commands, and unknown"), *_people(query)],
         "entries": entries(versions),
         "older_url": query.url(before=following) if following else "",
         "newest_url": query.url() if query.before else "",

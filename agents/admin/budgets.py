@@ -12,6 +12,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
+from agents.admin.dashboard_shown import percent
 from agents.admin.formats import count, minute, usd
 from agents.admin.history import KeepsHistory
 from agents.models import Budget, BudgetPeriod, Period, Unit
@@ -88,7 +89,7 @@ class BudgetAdmin(KeepsHistory, ModelAdmin):
     list_filter = ["period", "unit"]
     list_per_page = 50
     search_fields = ["api_key__name", "agent__name"]
-    fieldsets = [(None, {"fields": [("api_key", "agent"), ("amount", "unit", "period"), "warn_percent"]})]
+    fieldsets = [(None, {"fields": [("api_key", "agent"), ("amount", "unit"), ("period", "warn_percent")]})]
     inlines = [PeriodInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -116,17 +117,18 @@ class BudgetAdmin(KeepsHistory, ModelAdmin):
     @display(description="Spent")
     def bar(self, budget: Budget) -> str:
         row = budget.now
-        percent = row.spent * 100 // budget.limit if budget.limit else 100
+        share = row.spent / budget.limit if budget.limit else 1.0
         assumed = f", {written(budget, row.assumed)} of it at an assumed price" if row.assumed else ""
-        warning = " ⚠" if percent >= budget.warn_percent else ""
+        much = share * 100 >= budget.warn_percent
         return format_html(
-            '<progress max="100" value="{}" aria-label="{} %"></progress><br>{} ({} %{}){}',
-            min(percent, 100),
-            percent,
+            '<progress class="of-spent{}" max="100" value="{}" aria-label="{}"></progress><br>{} ({}{}){}',
+            " of-much" if much else "",
+            min(round(share * 100), 100),
+            percent(share),
             written(budget, row.spent),
-            percent,
+            percent(share),
             assumed,
-            warning,
+            " ⚠" if much else "",
         )
 
     @display(description="Resets")

@@ -42,9 +42,13 @@ def charts(period: Period, points: Points) -> list[dict[str, str]]:
             ("prompt", "light", lambda used: used.prompt_tokens),
             ("completion", "main", lambda used: used.completion_tokens),
         ),
-        bars("Cost", "in US dollars, where it is known", ("US dollars", "main", lambda used: float(used.cost))),
+        bars(
+            "Cost in US dollars",
+            "in US dollars, where it is known",
+            ("US dollars", "main", lambda used: float(used.cost)),
+        ),
         lines(
-            "Duration",
+            "Duration in seconds",
             "about how many seconds half, and all but a twentieth, of the requests took at most",
             ("about p50", "light", lambda used: _seconds(used.duration(0.5))),
             ("about p95", "main", lambda used: _seconds(used.duration(0.95))),

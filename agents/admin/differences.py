@@ -17,6 +17,7 @@ from agents.models import Agent, ApiKey, Budget, LanguageModel, Unit, changes_of
 from agents.models.changes import WATCHED
 
 VERBS = {"+": "created", "~": "changed", "-": "deleted"}
+UNKNOWN = "unknown"  # a script of somebody's own, or a user who is deleted
 CONTEXT = 2  # unchanged lines that are shown around a change
 # What follows from other columns, or says nothing to people.
 NOT_TOLD = frozenset({"id", "created_at", "limited"})
@@ -58,7 +59,7 @@ def who(version: Any) -> str:
     if version.history_user is not None:
         return str(version.history_user.get_username())
     reason = version.history_change_reason or ""
-    return reason if reason.startswith("openfang ") else "a script, or somebody who is gone"
+    return reason if reason.startswith("openfang ") else UNKNOWN
 
 
 def why(version: Any) -> str:

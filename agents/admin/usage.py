@@ -115,11 +115,24 @@ class UsageRecordAdmin(LiveRows, ExportsRequests, ReadOnly, ModelAdmin):
     paginator = InfinitePaginator
     actions = None
     fieldsets = [
-        (None, {"fields": [("outcome", "http", "finish"), ("started", "ended", "took"), ("first_token", "delivery")]}),
-        ("Who", {"fields": [("agent_name", "key", "end_user"), ("client_address", "user_agent")]}),
-        ("Used", {"fields": [("tokens", "cached", "reasoning"), ("price", "source"), ("llm_calls", "tool_calls")]}),
-        ("Model", {"fields": [("requested_model", "provider", "model")]}),
-        ("Ids", {"fields": [("as_request", "as_completion"), ("endpoint", "worker_id")]}),
+        (
+            None,
+            {
+                "fields": [
+                    ("outcome", "http"),
+                    ("started", "ended"),
+                    ("took", "first_token"),
+                    ("finish", "delivery"),
+                ]
+            },
+        ),
+        ("Who", {"fields": [("agent_name", "key"), ("end_user", "client_address"), "user_agent"]}),
+        (
+            "Used",
+            {"fields": [("tokens", "price"), ("cached", "reasoning"), ("llm_calls", "tool_calls"), "source"]},
+        ),
+        ("Model", {"fields": ["requested_model", ("provider", "model")]}),
+        ("Ids", {"fields": ["as_request", "as_completion", "worker_id", "endpoint"]}),
     ]
 
     def changeform_view(

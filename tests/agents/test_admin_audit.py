@@ -33,7 +33,7 @@ from tests.agents.test_admin_roles import person
 pytestmark = pytest.mark.django_db
 MaxQueries = Callable[[int], AbstractContextManager[Any]]
 LOG = "/admin/audit/"
-NOBODY = "a script, or somebody who is gone"
+NOBODY = "unknown"
 DAY = datetime(2026, 11, 20, tzinfo=UTC)
 
 

@@ -38,7 +38,7 @@ def test_the_history_shows_what_was_changed_and_by_whom(admin_client: Client, ag
     response = admin_client.get(page_of(agent))
 
     newest, third, second, first = response.context["changes"]
-    assert (newest.who, third.who) == ("admin", "a script, or somebody who is gone")
+    assert (newest.who, third.who) == ("admin", "unknown")
     shown = {(found.label, found.before, found.after) for found in newest.differences}
     assert ("Description", "—", "Writes.") in shown
     assert [(found.label, found.before, found.after) for found in third.differences if not found.lines] == [

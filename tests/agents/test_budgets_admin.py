@@ -50,7 +50,7 @@ def test_the_list_shows_how_far_each_budget_is(admin_client: Client) -> None:
 
     page = admin_client.get(LIST)
 
-    assert '<progress max="100" value="90"' in page.content.decode()
+    assert 'class="of-spent of-much" max="100" value="90"' in page.content.decode()
     assert "This server Month $10.00 $9.00 (90 %, $1.00 of it at an assumed price) ⚠" in text(page)
 
 
