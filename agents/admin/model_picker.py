@@ -14,7 +14,16 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from agents.admin.formats import size
 from agents.models import LanguageModel, Provider
+from agents.models.provider import KeySource
 from agents.snapshot import default_model, read_models
+
+KEY_STATES = {
+    KeySource.ENVIRONMENT: "set",
+    KeySource.KEPT: "set",
+    KeySource.UNREADABLE: "missing",
+    KeySource.MISSING: "missing",
+    KeySource.NOT_NEEDED: "needs none",
+}
 
 
 def default_model_name() -> str:
@@ -25,9 +34,7 @@ def default_model_name() -> str:
 
 def key_state(provider: Provider) -> str:
     """Say whether the key is in the environment of this process or kept in the row, never what it is."""
-    if provider.api_key():
-        return "set"
-    return "missing" if provider.api_key_env or provider.encrypted_api_key else "needs none"
+    return KEY_STATES[provider.key_source]
 
 
 def price(amount: Decimal | None) -> str:

@@ -11,8 +11,8 @@ from unfold.decorators import display
 from agents.admin.formats import size
 from agents.admin.history import KeepsHistory
 from agents.admin.model_picker import prices
-from agents.admin.prices import HoldsFrom, PriceInline, save_with_prices
-from agents.models import LanguageModel
+from agents.admin.prices import HoldsFrom, PriceInline
+from agents.models import LanguageModel, ModelPrice
 from agents.models.price import PRICES
 
 
@@ -89,4 +89,4 @@ class LanguageModelAdmin(KeepsHistory, ModelAdmin):
     def save_model(self, request: HttpRequest, obj: LanguageModel, form: Any, change: bool) -> None:
         if form.changed_data:
             obj.from_catalog = False
-        save_with_prices(obj, form, form.cleaned_data.get("prices_hold_from"))
+        ModelPrice.objects.save_model(obj, form.cleaned_data.get("prices_hold_from"))

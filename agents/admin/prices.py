@@ -15,8 +15,7 @@ from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 
 from agents.admin.formats import NOTHING, minute
 from agents.admin.model_picker import price
-from agents.models import LanguageModel, ModelPrice
-from agents.models.price import PRICES
+from agents.models import ModelPrice
 
 
 class HoldsFrom(forms.ModelForm):
@@ -33,21 +32,6 @@ class HoldsFrom(forms.ModelForm):
         if when and when <= timezone.now():
             raise forms.ValidationError("This moment has passed. Leave it empty for prices that hold from now on.")
         return when
-
-
-def save_with_prices(model: LanguageModel, form: Any, holds_from: datetime | None) -> None:
-    """Save a model that was edited; its prices are noted, and those that do not hold yet are left for their time."""
-    entered = {name: getattr(model, name) for name in PRICES}
-    if not model.pk or not (holds_from or set(PRICES) & set(form.changed_data)):
-        model.save()
-        return
-    stored = LanguageModel.objects.get(pk=model.pk)
-    before = {name: getattr(stored, name) for name in PRICES}
-    for name in PRICES:
-        setattr(model, name, before[name])
-    if set(form.changed_data) - {*PRICES, "prices_hold_from"} or stored.from_catalog != model.from_catalog:
-        model.save()
-    ModelPrice.objects.enter(model, before, entered, holds_from or timezone.now())
 
 
 class PricesToCome(PaginationInlineFormSet):

@@ -14,6 +14,7 @@ from agents.admin.formats import duration
 from agents.admin.provider_listing import NoListing, list_models
 from agents.errors import AgentError, ProviderRefused, ProviderTimeout, ProviderUnavailable
 from agents.models import Provider, ProviderKind
+from agents.models.provider import KeySource
 from agents.providers.embedded import EmbeddedModel
 from agents.providers.openai_compatible import OpenAICompatible
 from agents.runs import engine
@@ -60,13 +61,13 @@ def _give_connection_back() -> None:
 
 
 def _key(provider: Provider) -> str | None:
-    key = provider.api_key()
-    if key is None and provider.encrypted_api_key:
+    source = provider.key_source
+    if source is KeySource.UNREADABLE:
         raise ProviderRefused(f"The key that is kept for {provider} can no longer be decrypted: enter it again.")
-    if key is None and provider.api_key_env:
+    if source is KeySource.MISSING:
         unset = f"{provider.api_key_env} is not set in the environment of the server"
         raise ProviderRefused(f"{provider} has no API key: {unset}, and none is kept here.")
-    return key
+    return provider.api_key()
 
 
 async def _in_time(provider: Provider, call: Coroutine[Any, Any, T], seconds: float) -> T:

@@ -10,14 +10,15 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanSwitchWidget
 
+from agents.admin.formats import NOTHING
 from agents.admin.history import KeepsHistory
 from agents.admin.model_picker import key_state
 from agents.admin.models import LanguageModelForm
-from agents.admin.prices import save_with_prices
 from agents.admin.provider_views import models_view, test_view
-from agents.models import LanguageModel, Provider, ProviderKind
+from agents.models import LanguageModel, ModelPrice, Provider
+from agents.models.provider import KeySource, beyond_address
 
-KEY_STATES = {"set": "success", "missing": "warning", "needs none": "info"}
+KEY_COLOURS = {"set": "success", "missing": "warning", "needs none": "info"}
 
 
 class ProviderForm(forms.ModelForm):
@@ -39,10 +40,11 @@ class ProviderForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if cleaned.get("kind") == ProviderKind.OPENAI and not cleaned.get("base_url", "-"):
-            self.add_error("base_url", "Where is it? An OpenAI-compatible provider needs its base URL.")
-        if self.instance.encrypted_api_key and "base_url" in self.changed_data and not self._decided_on_key():
-            self.add_error("new_key", "The kept key would go to another address: enter it again, or have it forgotten.")
+        stored = self.instance if self.instance.pk else None
+        kind, base_url = cleaned.get("kind", ""), cleaned.get("base_url")
+        decided = self._decided_on_key()
+        for name, problem in beyond_address(stored, kind=kind, base_url=base_url, key_decided=decided):
+            self.add_error("new_key" if name == "key" else name, problem)
         return cleaned
 
     def _decided_on_key(self) -> bool:
@@ -124,17 +126,22 @@ class ProviderAdmin(KeepsHistory, ModelAdmin):
     def label_and_address(self, provider: Provider) -> list[str]:
         return [str(provider), provider.base_url or "in this server"]
 
-    @display(description="Key", label=KEY_STATES)
+    @display(description="Key", label=KEY_COLOURS)
     def key(self, provider: Provider) -> str:
         return key_state(provider)
 
     @display(description="Key comes from", ordering="api_key_env")
     def key_source(self, provider: Provider) -> str:
-        if provider.key_from_environment():
-            return f"{provider.api_key_env}, in the environment"
-        if provider.encrypted_api_key:
-            return "kept here, encrypted" if provider.kept_key() else "kept here, but it can no longer be decrypted"
-        return f"{provider.api_key_env} is not set" if provider.api_key_env else "—"
+        match provider.key_source:
+            case KeySource.ENVIRONMENT:
+                return f"{provider.api_key_env}, in the environment"
+            case KeySource.KEPT:
+                return "kept here, encrypted"
+            case KeySource.UNREADABLE:
+                return "kept here, but it can no longer be decrypted"
+            case KeySource.MISSING:
+                return f"{provider.api_key_env} is not set"
+        return NOTHING
 
     @display(description="Models", ordering="model_count")
     def models(self, provider: Any) -> int:
@@ -156,4 +163,4 @@ class ProviderAdmin(KeepsHistory, ModelAdmin):
         for edited in formset.forms:
             if edited.has_changed() and edited.instance not in formset.deleted_objects:
                 edited.instance.from_catalog = False
-                save_with_prices(edited.instance, edited, holds_from=None)
+                ModelPrice.objects.save_model(edited.instance)

@@ -19,11 +19,11 @@ def price_field(what: str) -> "models.DecimalField[Decimal | None, Decimal | Non
 class ModelPriceQuerySet(models.QuerySet["ModelPrice"]):
     @transaction.atomic
     def save_model(self, model: LanguageModel, holds_from: datetime | None = None) -> None:
-        """Save a model that was edited. Its prices are noted; those that do not hold yet are left for their time."""
+        """Save a model, new or edited. Its prices are noted; those that do not hold yet are left for their time."""
         entered = {name: getattr(model, name) for name in PRICES}
-        stored = LanguageModel.objects.get(pk=model.pk)
-        before = {name: getattr(stored, name) for name in PRICES}
-        if entered == before and holds_from is None:
+        stored = LanguageModel.objects.filter(pk=model.pk).first()
+        before = {name: getattr(stored, name, None) for name in PRICES}
+        if holds_from is None and (stored is None or entered == before):
             model.save()
             return
         for name in PRICES:

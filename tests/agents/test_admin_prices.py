@@ -103,6 +103,20 @@ def test_the_prices_of_today_may_be_those_that_hold_again_later(admin_client: Cl
     assert to_come.prompt_price == 1
 
 
+def test_a_new_model_may_have_no_price_until_then(admin_client: Client, model: LanguageModel) -> None:
+    unknown = {"tools": "unknown", "vision": "unknown", "reasoning": "unknown"}
+    inline = {"prices-TOTAL_FORMS": 0, "prices-INITIAL_FORMS": 0}
+    form = {"provider": model.provider_id, "name": "beta", "prompt_price": "5", **tomorrow(), **unknown, **inline}
+
+    assert admin_client.post("/admin/agents/languagemodel/add/", form).status_code == 302
+
+    beta = LanguageModel.objects.get(name="beta")
+    assert beta.prompt_price is None
+    let_it_be_time()
+    beta.refresh_from_db()
+    assert beta.prompt_price == 5
+
+
 def test_a_price_to_come_can_be_taken_back_and_one_that_holds_cannot(
     admin_client: Client, model: LanguageModel
 ) -> None:
