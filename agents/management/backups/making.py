@@ -3,6 +3,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -40,7 +41,8 @@ def make_backup(path: Path, progress: Progress) -> None:
     except OSError as error:
         raise CommandError(f"The backup could not be written to {path} ({error.strerror or error}).") from None
     finally:
-        path.with_name(f"{path.name}.part").unlink(missing_ok=True)
+        with suppress(OSError):
+            path.with_name(f"{path.name}.part").unlink(missing_ok=True)
 
 
 def _fill(archive: tarfile.TarFile, directory: Path, progress: Progress) -> None:
