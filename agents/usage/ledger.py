@@ -17,15 +17,13 @@ from django.db import DatabaseError, OperationalError, connection
 from django.dispatch import Signal
 from msgspec import Struct
 
-from agents.errors import BudgetExceeded, UsageNotRecorded
-from agents.limits import budgets
+from agents.errors import UsageNotRecorded
 from agents.limits.budgets import Hold
 from agents.limits.turns import own_turn
-from agents.models import ModelPrice, Status, UsageRecord, UsageStep
+from agents.models import ModelPrice, UsageRecord, UsageStep
 from agents.usage import content, retention, workers
 from agents.usage.content import Conversation
-from agents.usage.rollups import add_to_rollups, take_back_lost
-from agents.usage.statements import Insert, prepared
+from agents.usage.entries import Entry, commit_entries
 
 logger = logging.getLogger(__name__)
 
@@ -38,44 +36,7 @@ T = TypeVar("T")
 OPEN_SECONDS = 5.0
 CLOSE_SECONDS = 30.0
 RETRY_SECONDS = 1.0
-IDENTITY = (
-    "id",
-    "started_at",
-    "worker_id",
-    "agent",
-    "agent_name",
-    "api_key",
-    "api_key_name",
-    "parent_id",
-    "endpoint",
-    "streamed",
-)
-ASKED = ("requested_model", "client_address", "user_agent", "end_user")
-CLOSING_FIELDS = [field for field in UsageRecord._meta.concrete_fields if field.name not in (*IDENTITY, *ASKED)]
-INSERT_RECORDS, INSERT_STEPS = Insert(UsageRecord), Insert(UsageStep)
-CLOSE_ROW = (
-    f"UPDATE {UsageRecord._meta.db_table} SET {', '.join(f'{field.column} = %s' for field in CLOSING_FIELDS)} "
-    "WHERE id = %s AND status = %s"
-)
-LOST_FIELDS = [field.attname for field in UsageRecord._meta.concrete_fields if field.name in (*IDENTITY, "end_user")]
-
-
-class Entry(Struct, eq=False):
-    """A row to be opened (no steps) or closed, and the request that waits for it."""
-
-    row: UsageRecord
-    committed: asyncio.Future[None]
-    steps: list[UsageStep] | None = None
-    conversation: Conversation | None = None
-    hold: Hold | None = None
-
-    @property
-    def opens(self) -> bool:
-        return self.steps is None
-
-    @property
-    def refusal(self) -> BudgetExceeded | None:
-        return self.hold.refusal if self.opens and self.hold is not None else None
+GATHER_SECONDS = 0.001  # for more to come where several came before: a row costs a third of it in a commit of many
 
 
 class Work(Struct, eq=False):
@@ -94,6 +55,7 @@ class Ledger:
         self.worker_id = UUID(int=0)
         self._queue: queue.SimpleQueue[Entry | Work | None] = queue.SimpleQueue()
         self._unwritten: list[Entry] = []
+        self._several = False
         self._posted: list[Work] = []
         self._waited_for: list[Work] = []
         self._renewed = time.monotonic()
@@ -198,6 +160,8 @@ class Ledger:
         """Wait for entries and take all there are; true when the last is in."""
         try:
             entry = self._queue.get(timeout=RETRY_SECONDS if self._unwritten else workers.RENEW_SECONDS)
+            if self._several:
+                time.sleep(GATHER_SECONDS)
             while entry is not None:
                 if isinstance(entry, Entry):
                     self._unwritten.append(entry)
@@ -214,7 +178,8 @@ class Ledger:
         """Commit all that is unwritten at once; if that fails, each on its own, so that a bad row holds up no other."""
         batch = [entry for entry in self._unwritten if not (entry.opens and entry.committed.cancelled())]
         self._unwritten = []
-        failure = self._guarded(partial(_commit_entries, batch)) if batch else None
+        self._several = len(batch) > 1
+        failure = self._guarded(partial(commit_entries, batch)) if batch else None
         if failure is None:
             _confirm(batch)
             return
@@ -223,7 +188,7 @@ class Ledger:
             self._unwritten = batch
             return
         for entry in batch:
-            if self._guarded(partial(_commit_entries, [entry])) is None:
+            if self._guarded(partial(commit_entries, [entry])) is None:
                 _confirm([entry])
             else:
                 self._unwritten.append(entry)
@@ -248,37 +213,6 @@ class Ledger:
             connection.close()
             return error
         return None
-
-
-def _commit_entries(entries: list[Entry]) -> None:
-    budgets.reserve([entry.hold for entry in entries if entry.opens and entry.hold is not None])
-    INSERT_RECORDS([entry.row for entry in entries if entry.opens and entry.refusal is None])
-    closed = [entry for entry in entries if entry.steps is not None and _close(entry.row)]
-    INSERT_STEPS([step for entry in closed for step in entry.steps or ()])
-    if said := {entry.row.id: entry.conversation for entry in closed if entry.conversation is not None}:
-        content.store(said)
-    add_to_rollups([entry.row for entry in closed])
-    budgets.settle([entry.hold for entry in closed if entry.hold is not None])
-
-
-def _close(row: UsageRecord) -> bool:
-    """Write the row as it ended; false if it was never opened, because its request left first."""
-    if _update(row, Status.RUNNING):
-        return True
-    if not _update(row, Status.LOST):
-        return False
-    # This process was taken for dead, for example because its machine slept, and is not.
-    lost = UsageRecord(**{name: getattr(row, name) for name in LOST_FIELDS}, status=Status.LOST)
-    take_back_lost(lost)
-    return True
-
-
-def _update(row: UsageRecord, status: Status) -> bool:
-    values = prepared(CLOSING_FIELDS, row)
-    row_id = UsageRecord._meta.pk.get_db_prep_save(row.id, connection)
-    with connection.cursor() as cursor:
-        cursor.execute(CLOSE_ROW, [*values, row_id, status.value])
-        return bool(cursor.rowcount > 0)
 
 
 def _confirm(entries: list[Entry]) -> None:

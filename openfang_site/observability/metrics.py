@@ -12,7 +12,7 @@ from agents.models import StepKind, UsageRecord, UsageStep
 from agents.models.rollup import HISTOGRAM_BOUNDS
 from agents.runs import engine
 from agents.tools import BUILT_IN
-from agents.usage.ledger import Entry
+from agents.usage.entries import Entry
 from openfang_site.observability.figures import Counter, Figure, Histogram, Reading
 from openfang_site.observability.process import PROCESS
 

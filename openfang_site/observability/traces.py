@@ -23,7 +23,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from agents import __version__
 from agents.models import StepKind, UsageRecord, UsageStep
 from agents.tracing import Span, read, span_of_run
-from agents.usage.ledger import Entry
+from agents.usage.entries import Entry
 
 Attributes = dict[str, Any]
 FLUSH_SECONDS = 5.0  # a collector that is down must not hold up a stop

@@ -9,7 +9,7 @@ from django.db import connection
 
 from agents.models import Status, UsageRecord, UsageRollup
 from agents.models.rollup import HISTOGRAM_BOUNDS, HISTOGRAM_BUCKETS
-from agents.usage.ledger import _close
+from agents.usage.entries import _close
 from agents.usage.rollups import add_to_rollups, bucket, quarter_hour
 from agents.usage.workers import mark_lost, register
 from tests.live import Live

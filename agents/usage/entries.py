@@ -1,0 +1,87 @@
+"""What is entered into the ledger, and how a batch of it is written: runs that begin, and runs that have ended."""
+
+import asyncio
+from collections.abc import Sequence
+
+from django.db import connection
+from msgspec import Struct
+
+from agents.errors import BudgetExceeded
+from agents.limits import budgets
+from agents.limits.budgets import Hold
+from agents.models import Status, UsageRecord, UsageStep
+from agents.usage import content
+from agents.usage.content import Conversation
+from agents.usage.rollups import add_to_rollups, take_back_lost
+from agents.usage.statements import Insert, prepared
+
+IDENTITY = (
+    "id",
+    "started_at",
+    "worker_id",
+    "agent",
+    "agent_name",
+    "api_key",
+    "api_key_name",
+    "parent_id",
+    "endpoint",
+    "streamed",
+)
+ASKED = ("requested_model", "client_address", "user_agent", "end_user")
+CLOSING_FIELDS = [field for field in UsageRecord._meta.concrete_fields if field.name not in (*IDENTITY, *ASKED)]
+INSERT_RECORDS, INSERT_STEPS = Insert(UsageRecord), Insert(UsageStep)
+CLOSE_ROW = (
+    f"UPDATE {UsageRecord._meta.db_table} SET {', '.join(f'{field.column} = %s' for field in CLOSING_FIELDS)} "
+    "WHERE id = %s AND status = %s"
+)
+LOST_FIELDS = [field.attname for field in UsageRecord._meta.concrete_fields if field.name in (*IDENTITY, "end_user")]
+
+
+class Entry(Struct, eq=False):
+    """A row to be opened (no steps) or closed, and the request that waits for it."""
+
+    row: UsageRecord
+    committed: asyncio.Future[None]
+    steps: list[UsageStep] | None = None
+    conversation: Conversation | None = None
+    hold: Hold | None = None
+
+    @property
+    def opens(self) -> bool:
+        return self.steps is None
+
+    @property
+    def refusal(self) -> BudgetExceeded | None:
+        return self.hold.refusal if self.opens and self.hold is not None else None
+
+
+def commit_entries(entries: Sequence[Entry]) -> None:
+    """Write all of these rows, what they reserve or have used, and their sums; belongs in a transaction."""
+    budgets.reserve([entry.hold for entry in entries if entry.opens and entry.hold is not None])
+    INSERT_RECORDS([entry.row for entry in entries if entry.opens and entry.refusal is None])
+    closed = [entry for entry in entries if entry.steps is not None and _close(entry.row)]
+    INSERT_STEPS([step for entry in closed for step in entry.steps or ()])
+    if said := {entry.row.id: entry.conversation for entry in closed if entry.conversation is not None}:
+        content.store(said)
+    add_to_rollups([entry.row for entry in closed])
+    budgets.settle([entry.hold for entry in closed if entry.hold is not None])
+
+
+def _close(row: UsageRecord) -> bool:
+    """Write the row as it ended; false if it was never opened, because its request left first."""
+    if _update(row, Status.RUNNING):
+        return True
+    if not _update(row, Status.LOST):
+        return False
+    # This process was taken for dead, for example because its machine slept, and is not.
+    lost = UsageRecord(**{name: getattr(row, name) for name in LOST_FIELDS}, status=Status.LOST)
+    take_back_lost(lost)
+    return True
+
+
+def _update(row: UsageRecord, status: Status) -> bool:
+    values = prepared(CLOSING_FIELDS, row)
+    row_id = UsageRecord._meta.pk.get_db_prep_save(row.id, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(CLOSE_ROW, [*values, row_id, status.value])
+        return bool(cursor.rowcount > 0)
