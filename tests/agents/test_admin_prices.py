@@ -1,5 +1,7 @@
 """Prices of models: from when they hold, what they were before, and who changed them."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +16,7 @@ from agents.snapshot import read_models
 from tests.agents.admin_cast import errors, request, text
 
 pytestmark = pytest.mark.django_db
+MaxQueries = Callable[[int], AbstractContextManager[Any]]
 
 
 @pytest.fixture
@@ -82,6 +85,23 @@ def test_a_price_to_come_holds_when_its_time_has_come(admin_client: Client, mode
     assert (model.prompt_price, model.completion_price) == (Decimal(3), Decimal(2))
     assert read_models()[model.pk].prices.prompt == 3
     assert "(now) $3 — $2" in shown(admin_client, model)
+
+
+def test_many_prices_cost_no_more_questions_to_the_database(
+    admin_client: Client, model: LanguageModel, django_assert_max_num_queries: MaxQueries
+) -> None:
+    def enter(count: int) -> None:
+        for number in range(count):
+            model.prompt_price = Decimal(number)
+            ModelPrice.objects.save_model(model)
+
+    enter(2)
+    admin_client.get(page_of(model))
+    with django_assert_max_num_queries(25) as few:
+        admin_client.get(page_of(model))
+    enter(30)
+    with django_assert_max_num_queries(len(few) + 2):  # the pages of the list are counted, too
+        admin_client.get(page_of(model))
 
 
 def test_of_two_prices_that_are_due_the_later_one_holds(admin_client: Client, model: LanguageModel) -> None:
