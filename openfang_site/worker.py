@@ -4,9 +4,11 @@ import asyncio
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 from django.conf import settings
 from django.db import connections
@@ -20,6 +22,8 @@ from openfang_site.server import Limits, serve
 from openfang_site.worker_process import ENDPOINT, READY, Place
 
 logger = logging.getLogger(__name__)
+
+MOST_OPEN_FILES = 65_536
 
 
 def serve_alone(listener: socket.socket, on_ready: Callable[[Snapshot], None]) -> None:
@@ -41,6 +45,7 @@ def serve_supervised(place: Place) -> None:
 
 
 def _serve(listener: socket.socket, seat: Seat | None, tell_ready: Callable[[], None]) -> None:
+    allow_many_open_files()
     engine.start()
     connections.close_all()  # this thread needs the database no more
     from openfang_site.asgi import application  # noqa: PLC0415 -- loads what the checks before it can do without
@@ -63,6 +68,15 @@ def _serve(listener: socket.socket, seat: Seat | None, tell_ready: Callable[[], 
 
     limits = Limits(body_bytes=settings.OPENFANG_MAX_BODY_BYTES, drain_seconds=settings.OPENFANG_DRAIN_SECONDS)
     serve(application, listener, limits=limits, seat=seat, on_ready=on_ready, on_drain=on_drain, on_stopped=on_stopped)
+
+
+def allow_many_open_files() -> None:
+    """Have more than the 1,024 with which shells and service managers start programs: a stream takes two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(ValueError, OSError):  # macOS has a lower limit, which it does not tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def uses_embedded_model(snapshot: Snapshot) -> bool:

@@ -1,6 +1,7 @@
 """The supervisor with small scripts for workers: they do not start, die again and again, or do not end."""
 
 import asyncio
+import resource
 import signal
 import socket
 import sys
@@ -15,7 +16,7 @@ from django.utils import timezone
 
 from agents.models import Status, UsageRecord, Worker
 from agents.setup import SetupError
-from openfang_site import supervisor
+from openfang_site import supervisor, worker
 from openfang_site.seats import Seat, seats_file
 from openfang_site.supervisor import Supervisor
 from tests.live.asking import eventually
@@ -44,7 +45,7 @@ class Running:
 
     @property
     def pids(self) -> list[int]:
-        return [worker.pid for worker in self.supervisor._workers]
+        return [each.pid for each in self.supervisor._workers]
 
 
 @asynccontextmanager
@@ -104,7 +105,7 @@ async def test_the_rows_of_a_worker_that_was_killed_are_lost_at_once():
     async with running(LASTING) as (started, _):
         await started.ready.wait()
         [victim, other] = started.supervisor._workers
-        rows = [await running_row(worker.pid) for worker in (victim, other)]
+        rows = [await running_row(each.pid) for each in (victim, other)]
         victim.kill()
         await victim.gone.wait()
         await until(lambda: len(started.pids) == 2)
@@ -114,11 +115,9 @@ async def test_the_rows_of_a_worker_that_was_killed_are_lost_at_once():
 
 async def running_row(pid: int) -> UsageRecord:
     """Enter a request that a worker answers."""
-    worker = await Worker.objects.acreate(
-        hostname=socket.gethostname(), pid=pid, lease_expires_at="2999-01-01T00:00:00Z"
-    )
+    row = await Worker.objects.acreate(hostname=socket.gethostname(), pid=pid, lease_expires_at="2999-01-01T00:00:00Z")
     return await UsageRecord.objects.acreate(
-        worker_id=worker.pk, started_at=timezone.now(), agent_id=uuid.uuid4(), agent_name="coder"
+        worker_id=row.pk, started_at=timezone.now(), agent_id=uuid.uuid4(), agent_name="coder"
     )
 
 
@@ -160,3 +159,13 @@ def test_the_one_with_the_fewest_connections_is_not_told_to_wait():
         second.leave()
         second.count(1)  # the connections of one that drains count no more
         assert not first.another_has_fewer()
+
+
+def test_a_worker_may_have_more_files_open_than_it_was_started_with():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        worker.allow_many_open_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(hard, worker.MOST_OPEN_FILES), hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
