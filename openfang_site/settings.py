@@ -173,7 +173,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 
 def database() -> dict[str, Any]:
-    url = env_str("DATABASE_URL") or f"sqlite:///{OPENFANG_DATA_DIR / 'openfang.sqlite3'}"
+    url = env_str("DATABASE_URL", f"sqlite:///{OPENFANG_DATA_DIR / 'openfang.sqlite3'}")
     try:
         config: dict[str, Any] = dict(dj_database_url.parse(url))
     except (ValueError, KeyError) as error:
@@ -203,7 +203,7 @@ if REDIS_URL:
 else:
     CACHES = {
         "default": {
-            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "BACKEND": "agents.limits.local_cache.LocalCache",
             # Django's 300 would throw counters away while they count.
             "OPTIONS": {"MAX_ENTRIES": 100_000},
         }
@@ -228,7 +228,6 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
     "URL_FORMAT_OVERRIDE": None,
-    "DEFAULT_SCHEMA_CLASS": "agents.api.schema.Operations",  # imported when somebody asks for /api/schema
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "OpenFang's management API",

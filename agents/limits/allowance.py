@@ -5,10 +5,8 @@ import random
 from contextlib import suppress
 from functools import partial
 
-from django.core.cache import cache
-
 from agents.errors import LimitsUnavailable, RateLimitExceeded
-from agents.limits.counting import Minute, ask_cache, minute_of, shared
+from agents.limits.counting import Minute, ask_cache, minute_of, shared, store
 
 SLOT_SECONDS = 60  # after which the slot of a process that was killed is free again
 RENEW_SECONDS = 20
@@ -85,11 +83,11 @@ class Allowance:
         expiry = SLOT_SECONDS if shared() else None
         for _ in range(TRIES):
             any_slot = f"slot:{self._name}:{random.randrange(self._parallel_requests)}"
-            if cache.add(any_slot, 1, expiry):
+            if store().add(any_slot, 1, expiry):
                 return any_slot
         slots = [f"slot:{self._name}:{number}" for number in range(self._parallel_requests)]
-        taken = cache.get_many(slots)
-        return next((slot for slot in slots if slot not in taken and cache.add(slot, 1, expiry)), None)
+        taken = store().get_many(slots)
+        return next((slot for slot in slots if slot not in taken and store().add(slot, 1, expiry)), None)
 
     def _correct(self, used: int) -> None:
         if self._minute is None:
@@ -104,7 +102,7 @@ class Allowance:
         slot, self._slot = self._slot, None
         if slot is not None:
             renewals.let_go(slot)
-            await ask_cache(lambda: cache.delete(slot))
+            await ask_cache(lambda: store().delete(slot))
 
 
 class Renewals:
@@ -130,7 +128,7 @@ class Renewals:
 
 
 def _renew(slot: str) -> None:
-    cache.touch(slot, SLOT_SECONDS)
+    store().touch(slot, SLOT_SECONDS)
 
 
 renewals = Renewals()

@@ -6,13 +6,13 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from agents.errors import LimitsUnavailable
+from agents.limits.local_cache import LocalCache
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class RedisOrLocal(RedisCache):
         return self._ask("clear")
 
 
-class LocalCounts(LocMemCache):
+class LocalCounts(LocalCache):
     """Counts on from nothing what Redis had begun to count."""
 
     def incr(self, key: str, delta: int = 1, version: int | None = None) -> int:

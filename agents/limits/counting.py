@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache as once
 from typing import TypeVar
 
-from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import caches
+from django.core.cache.backends.base import BaseCache
 from msgspec import Struct
+
+from agents.limits.local_cache import LocalCache
 
 T = TypeVar("T")
 
@@ -36,12 +38,12 @@ class Minute(Struct, frozen=True):
         """Add to a counter of this minute and return what it has come to."""
         key = f"{counter}:{self.name}:{self.ends}"
         try:
-            return int(cache.incr(key, amount))
+            return int(store().incr(key, amount))
         except ValueError:  # there is no such counter yet
-            return amount if cache.add(key, amount, KEPT_SECONDS) else int(cache.incr(key, amount))
+            return amount if store().add(key, amount, KEPT_SECONDS) else int(store().incr(key, amount))
 
     def count(self, counter: str) -> int:
-        return int(cache.get(f"{counter}:{self.name}:{self.ends}", 0))
+        return int(store().get(f"{counter}:{self.name}:{self.ends}", 0))
 
 
 def minute_of(name: str) -> Minute:
@@ -53,9 +55,14 @@ def minute_of(name: str) -> Minute:
 
 
 @once
+def store() -> BaseCache:
+    """Return the cache, which any thread may use: Django's proxy looks for the thread's own at every call."""
+    return caches["default"]
+
+
 def shared() -> bool:
     """Tell whether the cache is another process, so that asking it takes time."""
-    return not settings.CACHES["default"]["BACKEND"].endswith("LocMemCache")
+    return not isinstance(store(), LocalCache)
 
 
 @once
