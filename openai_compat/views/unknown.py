@@ -13,7 +13,7 @@ class UnknownEndpoint(OpenAIView):
     async def get(self, request: Request, **_: Any) -> Response:
         error = NotFound(
             f"There is no {request.method} {request.path}. This server has POST /v1/chat/completions, "
-            "GET /v1/models and GET /v1/models/{id}."
+            "GET /v1/models and GET /v1/models/{id}, described at /v1/openapi.json."
         )
         error.code = "unknown_url"  # type: ignore[attr-defined]
         raise error

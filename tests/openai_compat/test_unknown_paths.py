@@ -5,7 +5,9 @@ import pytest
 from tests.live import Live
 from tests.openai_compat import raw, strict
 
-WHAT_EXISTS = "This server has POST /v1/chat/completions, GET /v1/models and GET /v1/models/{id}."
+WHAT_EXISTS = (
+    "This server has POST /v1/chat/completions, GET /v1/models and GET /v1/models/{id}, described at /v1/openapi.json."
+)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PUT", "PATCH"])
