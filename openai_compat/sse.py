@@ -12,7 +12,7 @@ from agents.types import Delta, Event, Finished
 from openai_compat.errors import error_frame
 from openai_compat.rendering import DONE, ChunkRenderer
 
-# How far a run may be read ahead of a client that takes nothing: small chunks by their number, large ones by their size.
+# How far a run is read ahead of a client that takes nothing: small chunks by their number, large ones by their size.
 READ_AHEAD = 256
 READ_AHEAD_CHARACTERS = 65_536
 # An error in the first seconds keeps its HTTP status; after that a client should see that it is being answered.
