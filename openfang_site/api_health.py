@@ -18,6 +18,7 @@ class Health(ApiView):
     """Whether the process that answers can take requests: what /readyz says. The status is 503 if it cannot."""
 
     answers = {"get": HealthSerializer}
+    statuses = {"get": ("200", "503")}
 
     def get(self, request: Request) -> Response:
         status, said = async_to_sync(found)()

@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.pagination import CursorPagination, PageNumberPagination
+from rest_framework.pagination import BasePagination, CursorPagination, PageNumberPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -60,6 +60,16 @@ class Cursor(CursorPagination):
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response({"data": data, "next": path_of(self.get_next_link())})
+
+    def get_paginated_response_schema(self, schema: Any) -> dict[str, Any]:
+        return envelope_schema(schema, total=False)
+
+
+class Whole(BasePagination):
+    """For lists that are short: all of them on one page."""
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response({"data": data, "next": None})
 
     def get_paginated_response_schema(self, schema: Any) -> dict[str, Any]:
         return envelope_schema(schema, total=False)

@@ -7,6 +7,8 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from rest_framework.serializers import ListSerializer
 
+from agents.api.views.base import ApiView
+
 ERRORS = {
     "400": "The request is not valid; `param` names the place.",
     "401": "The admin token is missing or wrong.",
@@ -71,9 +73,7 @@ class Operations(AutoSchema):
         takes = self.view.takes.get(self.view.operation)
         if takes is not None:
             return takes
-        return (
-            None if self.view.operation in getattr(self.view, "without_body", ()) else super().get_request_serializer()
-        )
+        return None if self.view.operation in self.view.without_body else super().get_request_serializer()
 
     def get_response_serializers(self) -> Any:
         return self.view.answers.get(self.view.operation) or super().get_response_serializers()
@@ -96,16 +96,21 @@ class Operations(AutoSchema):
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         answers: dict[str, Any] = super()._get_response_bodies(direction)
+        if statuses := self.view.statuses.get(self.view.operation):
+            answers = dict.fromkeys(statuses, next(iter(answers.values())))
         wanted = {"401", "403", "405", "406", "429", "500", "503"}
         wanted |= {"404"} if "{" in self.path else set()
         wanted |= {"400"} if self.view.operation in self.view.queries or self._is_list_view() else set()
         wanted |= WITH_BODY if self.method in ("POST", "PATCH") else set()
         wanted |= {"409"} if self.method == "DELETE" else set()
         body = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-        return answers | {status: {"description": ERRORS[status], "content": body} for status in sorted(wanted)}
+        errors = {status: {"description": ERRORS[status], "content": body} for status in sorted(wanted)}
+        return errors | answers
 
 
 def generated() -> dict[str, Any]:
+    # Only now: DRF's routers look at every attribute of a view, and would load all this at the start.
+    ApiView.schema = Operations()
     document: dict[str, Any] = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
     document["components"]["schemas"]["Error"] = ERROR
     return document

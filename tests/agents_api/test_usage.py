@@ -30,7 +30,7 @@ def rows() -> list[UsageRecord]:
     for number in range(24):
         record = request(
             coder if number % 3 else writer,
-            started_at=now - timedelta(hours=4 * number, minutes=number),
+            started_at=now - timedelta(hours=4 * number, minutes=20),
             status=Status.FAILED if number % 5 == 0 else Status.OK,
             api_key=alice if number % 2 else None,
             api_key_name="alice" if number % 2 else "",
@@ -123,7 +123,7 @@ def admin_stream(response: Any) -> list[bytes]:
         ({"status": "failed"}, lambda row: row.status == "failed"),
         ({"end_user": "ann"}, lambda row: row.end_user == "ann"),
         ({"agent": "coder", "status": "ok"}, lambda row: row.agent_name == "coder" and row.status == "ok"),
-        ({"period": "day"}, lambda row: row.started_at > datetime.now(UTC) - timedelta(hours=24, minutes=14)),
+        ({"period": "day"}, lambda row: row.started_at > datetime.now(UTC) - timedelta(hours=24)),
     ],
 )
 def test_rows_are_filtered(

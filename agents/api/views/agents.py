@@ -42,6 +42,7 @@ class Agents(Resource):
         "history": VersionSerializer(many=True),
     }
     queries = {"list": AgentQuery}
+    statuses = {"clone": ("201",)}
     without_body = ("enable", "disable")
 
     def get_queryset(self) -> QuerySet[Agent]:

@@ -37,13 +37,16 @@ class ApiView(APIView):
     takes: dict[str, type[BaseSerializer[Any]]] = {}
     answers: dict[str, Any] = {}
     queries: dict[str, type[Serializer[Any]]] = {}
+    statuses: dict[str, tuple[str, ...]] = {}  # of answers that are no errors, where they are not the usual ones
+    without_body: tuple[str, ...] = ()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.answer_headers: dict[str, str] = {}
         super().initial(request, *args, **kwargs)
 
     def check_permissions(self, request: Request) -> None:
-        if getattr(self, (request.method or "").lower(), None) is None:
+        name = (request.method or "").lower()
+        if name not in self.http_method_names or not hasattr(self, name):
             self.http_method_not_allowed(request)
         super().check_permissions(request)
 

@@ -3,6 +3,7 @@ from dataclasses import asdict
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agents.api.pagination import Whole
 from agents.api.serializers.agents import ProfileSerializer
 from agents.api.views.base import ApiView
 from agents.models import Agent
@@ -15,7 +16,8 @@ class Profiles(ApiView):
     noun = "agents"
     table = Agent
     answers = {"get": ProfileSerializer(many=True)}
+    pagination_class = Whole
 
     def get(self, request: Request) -> Response:
         found = [asdict(load_profile(name)) for name in profile_names()]
-        return Response({"data": ProfileSerializer(found, many=True).data, "next": None})
+        return self.pagination_class().get_paginated_response(ProfileSerializer(found, many=True).data)

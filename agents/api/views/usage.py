@@ -13,7 +13,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents.api.pagination import Cursor
+from agents.api.pagination import Cursor, Whole
 from agents.api.serializers.base import named
 from agents.api.serializers.usage import (
     NO_KEY,
@@ -80,6 +80,7 @@ class Rows(UsageView, GenericAPIView[UsageRecord]):
     """The requests, the latest first; all of them where no period is asked for."""
 
     queries = {"get": RowsQuery}
+    answers = {"get": UsageRowSerializer(many=True)}
     serializer_class = UsageRowSerializer
     pagination_class = Cursor
     filter_backends: Any = []
@@ -120,10 +121,11 @@ class Shares(UsageView):
 
     queries = {"get": Narrowing}
     serializer: Any
+    pagination_class = Whole
 
     def get(self, request: Request) -> Response:
         shares = [Named(share.figures, **self.names(share)) for share in self.parts(self.report())]
-        return Response({"data": self.serializer(shares, many=True).data, "next": None})
+        return self.pagination_class().get_paginated_response(self.serializer(shares, many=True).data)
 
     def parts(self, found: Report) -> Iterable[Share]:
         raise NotImplementedError
@@ -178,8 +180,9 @@ class Daily(UsageView):
     queries = {"get": DailyQuery}
     answers = {"get": DaySerializer(many=True)}
     lately = Lately.DAYS_30
+    pagination_class = Whole
 
     def get(self, request: Request) -> Response:
         found = report(replace(self.period(), step=DAY), self.scope())
         days = [Named(figures, date=start.date()) for start, figures in found.points]
-        return Response({"data": DaySerializer(days, many=True).data, "next": None})
+        return self.pagination_class().get_paginated_response(DaySerializer(days, many=True).data)
