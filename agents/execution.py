@@ -64,7 +64,7 @@ class Parts:
     provider: Provider
     resumption: Resumption
     mcp: McpPool
-    stopping: Callable[[], bool]
+    cancelling: Callable[[], bool]
 
 
 class Run:
@@ -245,7 +245,7 @@ class Run:
         if self._admission.refused:
             self._parts.resumption.ended(self._origin)
             return
-        if isinstance(error, RunAbandoned) and self._parts.stopping():
+        if isinstance(error, RunAbandoned) and self._parts.cancelling():
             error = ServerStopped("The server stopped before the answer was complete.")
         status = Status.OK if error is None else Status.FAILED
         if isinstance(error, RunAbandoned):

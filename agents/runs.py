@@ -30,7 +30,7 @@ class Engine:
     def __init__(self) -> None:
         self._starting = threading.Lock()
         self._started = False
-        self._stopping = False
+        self._stopping = self._cancelling = False
         self._keeper = SnapshotKeeper()
         self.ledger = Ledger()
         self._mcp = McpPool()
@@ -44,9 +44,13 @@ class Engine:
                 self.ledger.start()
                 self._started = True
 
-    def stop_runs(self) -> None:
-        """From now on a run that is cancelled was ended by this server, not by its client."""
+    def drain(self) -> None:
+        """From now on this process takes no new requests; those under way may end."""
         self._stopping = True
+
+    def cancel_runs(self) -> None:
+        """From now on a run that is cancelled was ended by this server, not by its client."""
+        self._cancelling = True
 
     async def aclose(self) -> None:
         if "providers" in self.__dict__:
@@ -90,7 +94,7 @@ class Engine:
             provider=self.providers,
             resumption=Resumption(self.ledger),
             mcp=self._mcp,
-            stopping=lambda: self.stopping,
+            cancelling=lambda: self._cancelling,
         )
 
     def run(self, agent: AgentSpec, request: RunRequest, caller: Caller) -> Run:

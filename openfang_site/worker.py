@@ -59,7 +59,7 @@ def _serve(listener: socket.socket, seat: Seat | None, tell_ready: Callable[[], 
 
     def on_drain() -> None:
         logger.info("Stopping: running answers have %d s to end, or until a second Ctrl-C", limits.drain_seconds)
-        engine.stop_runs()
+        engine.drain()
 
     async def on_stopped() -> None:
         for task in warming_up:
@@ -67,7 +67,16 @@ def _serve(listener: socket.socket, seat: Seat | None, tell_ready: Callable[[], 
         await engine.aclose()
 
     limits = Limits(body_bytes=settings.OPENFANG_MAX_BODY_BYTES, drain_seconds=settings.OPENFANG_DRAIN_SECONDS)
-    serve(application, listener, limits=limits, seat=seat, on_ready=on_ready, on_drain=on_drain, on_stopped=on_stopped)
+    serve(
+        application,
+        listener,
+        limits=limits,
+        seat=seat,
+        on_ready=on_ready,
+        on_drain=on_drain,
+        on_cancel=engine.cancel_runs,
+        on_stopped=on_stopped,
+    )
 
 
 def allow_many_open_files() -> None:

@@ -96,6 +96,18 @@ def test_an_answer_that_does_not_end_is_cut_and_recorded(impatient: Live, upstre
     assert upstream.requests[0].client_gone.wait(10)
 
 
+def test_a_client_that_leaves_a_stopping_server_has_left(patient: Live, upstream: Upstream):
+    upstream.turns(stalls("One two"))
+    with streaming(patient) as response:
+        lines = response.iter_lines()
+        read_until(lines, "two")
+        patient.process.send_signal(signal.SIGTERM)
+        eventually(lambda: not accepts(patient))
+    assert_it_ends(patient)
+    row = row_of(patient, response)
+    assert (row["status"], row["error_code"]) == ("cancelled", "client_disconnected")
+
+
 def test_a_request_whose_answer_has_not_begun_is_told(impatient: Live, upstream: Upstream):
     upstream.turns(hangs())
     with ThreadPoolExecutor() as pool:

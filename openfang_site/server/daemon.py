@@ -52,6 +52,7 @@ class Server(daphne.server.Server):  # type: ignore[misc]
         self,
         on_ready: Callable[[int], None],
         on_drain: Callable[[], None],
+        on_cancel: Callable[[], None],
         on_stopped: Callable[[], Awaitable[None]],
     ) -> None:
         """Serve until a signal; returns when nothing runs any more, and raises what a hook raised."""
@@ -61,7 +62,7 @@ class Server(daphne.server.Server):  # type: ignore[misc]
         asyncio.set_event_loop(self.loop)
         port = self.listener.getsockname()[1]
         self._open()
-        life = self.loop.create_task(self._live(partial(on_ready, port), on_drain, on_stopped))
+        life = self.loop.create_task(self._live(partial(on_ready, port), on_drain, on_cancel, on_stopped))
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             self.loop.add_signal_handler(signal_number, self.stop)
         reactor.run(installSignalHandlers=False)
@@ -75,7 +76,11 @@ class Server(daphne.server.Server):  # type: ignore[misc]
         self.loop.call_later(2, self.timeout_checker)
 
     async def _live(
-        self, on_ready: Callable[[], None], on_drain: Callable[[], None], on_stopped: Callable[[], Awaitable[None]]
+        self,
+        on_ready: Callable[[], None],
+        on_drain: Callable[[], None],
+        on_cancel: Callable[[], None],
+        on_stopped: Callable[[], Awaitable[None]],
     ) -> None:
         try:
             on_ready()
@@ -83,6 +88,7 @@ class Server(daphne.server.Server):  # type: ignore[misc]
             await self._drain()
             on_drain()
             await self._until_settled(self.limits.drain_seconds)
+            on_cancel()
             await self._cancel()
         finally:
             try:
@@ -218,12 +224,16 @@ def serve(
     seat: Seat | None = None,
     on_ready: Callable[[int], None] = _nothing,
     on_drain: Callable[[], None] = _nothing,
+    on_cancel: Callable[[], None] = _nothing,
     on_stopped: Callable[[], Awaitable[None]] = _nothing_more,
 ) -> None:
     """Serve an ASGI application on a socket from `listen` until SIGINT or SIGTERM, then let running answers end.
 
     With a `seat` the socket is one that other workers take connections from, too.
     `on_ready(port)` is called in the event loop, `on_drain()` when no new connection is taken any more,
-    `on_stopped()` when no application runs any more. One call a process: a Twisted reactor can't run twice.
+    `on_cancel()` before what still runs is cancelled, `on_stopped()` when no application runs any more. One call a
+    process: a Twisted reactor can't run twice.
     """
-    Server(application, listener, limits or Limits(), seat or Seat.alone()).run(on_ready, on_drain, on_stopped)
+    Server(application, listener, limits or Limits(), seat or Seat.alone()).run(
+        on_ready, on_drain, on_cancel, on_stopped
+    )
