@@ -49,6 +49,7 @@ class Supervisor:
         self._died_young = 0
         self._failure = ""
         self._asked_to_stop = asyncio.Event()
+        self._burying = asyncio.Lock()  # one at a time: each closes the pool of connections after itself
 
     async def run(self, on_ready: Callable[[], None]) -> None:
         """Serve until a signal; `on_ready()` is called when all workers serve. Raises SetupError."""
@@ -112,7 +113,8 @@ class Supervisor:
         Seat(self._seats.fileno(), worker.seat).leave()
         self._free.add(worker.seat)
         if status != 0:
-            await asyncio.to_thread(_bury, worker.pid)
+            async with self._burying:
+                await asyncio.to_thread(_bury, worker.pid)
         if not worker.dismissed and self._serving:
             logger.error("Worker %d has ended: %s.", worker.pid, ending(status))
             await self._replace(worker)

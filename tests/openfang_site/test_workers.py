@@ -67,8 +67,11 @@ def test_what_is_changed_is_served_by_both(pair: Live, clients: list[Client]):
         eventually(lambda client=client: "openfang:newcomer" not in client.get("/v1/models").text)
 
 
-async def test_they_count_limits_together(pair: Live):
-    keys = make_keys(pair, limited={"requests_per_minute": RATE})
+async def test_they_count_limits_together(pair: Live, clients: list[Client]):
+    keys = make_keys(pair, limited={"requests_per_minute": RATE}, later={})
+    for client in clients:
+        client.headers["authorization"] = f"Bearer {keys['later']}"
+        eventually(lambda client=client: client.get("/v1/models").status_code == 200)
     await assert_exact([pair], keys["limited"], RATE)
 
 

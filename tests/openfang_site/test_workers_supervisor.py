@@ -8,10 +8,12 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from agents.models import Status, UsageRecord, Worker
@@ -26,6 +28,8 @@ LASTING = SERVES + "os.read(channel, 1)"
 YOUNG = SERVES + "sys.exit(7)"
 BROKEN = "import sys; sys.exit(3)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + SERVES + "time.sleep(600)"
+
+T = TypeVar("T")
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -105,20 +109,37 @@ async def test_the_rows_of_a_worker_that_was_killed_are_lost_at_once():
     async with running(LASTING) as (started, _):
         await started.ready.wait()
         [victim, other] = started.supervisor._workers
-        rows = [await running_row(each.pid) for each in (victim, other)]
+        theirs, others = [await in_database(partial(running_row, each.pid)) for each in (victim, other)]
         victim.kill()
         await victim.gone.wait()
         await until(lambda: len(started.pids) == 2)
-        assert (await UsageRecord.objects.aget(pk=rows[0].pk)).status == Status.LOST
-        assert (await UsageRecord.objects.aget(pk=rows[1].pk)).status == Status.RUNNING
+        assert await in_database(partial(status_of, theirs)) == Status.LOST
+        assert await in_database(partial(status_of, others)) == Status.RUNNING
 
 
-async def running_row(pid: int) -> UsageRecord:
+async def in_database(function: Callable[[], T]) -> T:
+    """Call a function in a thread that keeps no connection: the supervisor closes the pool that they come from."""
+
+    def call() -> T:
+        try:
+            return function()
+        finally:
+            connections.close_all()
+
+    return await asyncio.to_thread(call)
+
+
+def running_row(pid: int) -> uuid.UUID:
     """Enter a request that a worker answers."""
-    row = await Worker.objects.acreate(hostname=socket.gethostname(), pid=pid, lease_expires_at="2999-01-01T00:00:00Z")
-    return await UsageRecord.objects.acreate(
-        worker_id=row.pk, started_at=timezone.now(), agent_id=uuid.uuid4(), agent_name="coder"
+    worker = Worker.objects.create(hostname=socket.gethostname(), pid=pid, lease_expires_at="2999-01-01T00:00:00Z")
+    row = UsageRecord.objects.create(
+        worker_id=worker.pk, started_at=timezone.now(), agent_id=uuid.uuid4(), agent_name="coder"
     )
+    return row.pk
+
+
+def status_of(row_id: uuid.UUID) -> str:
+    return UsageRecord.objects.get(pk=row_id).status
 
 
 async def test_a_worker_that_cannot_be_replaced_stays(tmp_path: Path, caplog: pytest.LogCaptureFixture):
