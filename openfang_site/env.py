@@ -4,17 +4,23 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
 from agents.networks import Network, read_networks
 
+# What each variable that was asked for is without being set: what `openfang config` lists.
+DEFAULTS: dict[str, Any] = {}
+
 
 def env_str(name: str, default: str = "") -> str:
+    DEFAULTS.setdefault(name, default)
     return os.environ.get(name, "").strip() or default
 
 
 def env_int(name: str, default: int, *, low: int, high: int) -> int:
+    DEFAULTS.setdefault(name, default)
     text = env_str(name)
     if not text:
         return default
@@ -28,6 +34,7 @@ def env_int(name: str, default: int, *, low: int, high: int) -> int:
 
 
 def env_bool(name: str, default: bool) -> bool:
+    DEFAULTS.setdefault(name, default)
     text = env_str(name).lower()
     if not text:
         return default
@@ -72,6 +79,7 @@ def env_api_key(name: str) -> str:
 
 
 def env_list(name: str, default: list[str]) -> list[str]:
+    DEFAULTS.setdefault(name, default)
     text = env_str(name)
     return [item.strip() for item in text.split(",") if item.strip()] if text else default
 
@@ -82,5 +90,6 @@ def cores() -> int:
 
 
 def env_path(name: str, default: Path) -> Path:
+    DEFAULTS.setdefault(name, default)
     text = env_str(name)
     return Path(text).expanduser().resolve() if text else default

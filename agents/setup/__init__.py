@@ -2,7 +2,7 @@
 
 from agents.setup.catalog_rows import sync_catalog
 from agents.setup.copying import copy_of, free_name
-from agents.setup.database import one_at_a_time, prepare
+from agents.setup.database import one_at_a_time, prepare, reach
 from agents.setup.errors import SetupError
 from agents.setup.first_start import ADMIN, first_start, generated_password
 from agents.setup.roles import make_roles
@@ -19,6 +19,7 @@ __all__ = [
     "make_roles",
     "one_at_a_time",
     "prepare",
+    "reach",
     "spawn",
     "sync_catalog",
 ]

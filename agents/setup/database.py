@@ -19,7 +19,7 @@ CONNECT_SECONDS = 5
 
 def prepare() -> None:
     """Make the database fit for this version; does nothing where it is. Raises SetupError or DatabaseError."""
-    _reach()
+    reach()
     with one_at_a_time():
         _migrate()
         sync_catalog()
@@ -43,7 +43,7 @@ def one_at_a_time() -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
 
 
-def _reach() -> None:
+def reach() -> None:
     """Connect once without the pool, which would try for 30 s and then not say why it failed."""
     if connection.vendor == "postgresql":
         direct = connection.copy()
