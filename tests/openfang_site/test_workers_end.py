@@ -12,9 +12,21 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.agents.acting import asks, turns_of
 from tests.agents.command_line import Installation
 from tests.live import Live
-from tests.live.asking import content_of, events, eventually, read_until, streaming, text_of
+from tests.live.asking import (
+    ask,
+    content_of,
+    events,
+    events_of,
+    eventually,
+    read_until,
+    row_of,
+    somebody,
+    streaming,
+    text_of,
+)
 from tests.openfang_site.workers_parts import (
     Client,
     a_client_of_each,
@@ -24,7 +36,7 @@ from tests.openfang_site.workers_parts import (
     two_workers,
     worker_ids,
 )
-from tests.upstream import Upstream, says, stalls
+from tests.upstream import Upstream, hangs, says, stalls
 
 pytestmark = pytest.mark.slow
 
@@ -102,6 +114,26 @@ def test_a_killed_worker_takes_its_own_streams_alone_and_is_replaced(pair: Live,
     eventually(lambda: len(worker_ids(pair)) == 2)
     assert victim not in worker_ids(pair)
     assert len(before.keys() & worker_ids(pair).keys()) == 1
+
+
+def test_the_tool_calls_of_a_killed_worker_are_taken_up_by_another(pair: Live, upstream: Upstream):
+    upstream.model("expert-model").says("Answer one.")
+    steward = upstream.model("steward-model")
+    steward.turns(asks("expert", "One?"), hangs())
+    user, before = somebody(), len(upstream.requests)
+    with streaming(pair, "steward", user=user) as response:
+        upstream.wait_for_requests(before + 3)
+        run = response.headers["x-request-id"].removeprefix("req_")
+        eventually(lambda: pair.rows(f"SELECT id FROM agents_transcript WHERE id = '{run}'"))
+        [row] = pair.usage(f"id = '{run}'")
+        os.kill(worker_ids(pair)[row["worker_id"]], signal.SIGKILL)
+        eventually(lambda: pair.usage(f"id = '{run}' AND status = 'lost'"))
+    steward.says("Done.")
+    answer = ask(pair, "steward", stream=True, user=user)
+    assert text_of(events_of(answer)) == "Done."
+    assert row_of(pair, answer)["worker_id"] != row["worker_id"]
+    assert turns_of(upstream.requests[-1])[1:] == [("assistant", ["agent_ask"]), ("tool", "Answer one.")]
+    assert [request.model for request in upstream.requests].count("expert-model") == 1
 
 
 def eventually_both_say(live: Live, words: str, since: int) -> None:
