@@ -29,6 +29,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_ICON": _file("mark.svg"),
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _file("mark.svg")}],
     "STYLES": [_file("admin.css")],
+    "SCRIPTS": [_file("labelled.js")],
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "agents.admin.dashboard.dashboard",
     "LOGIN": {"form": "openfang_site.security.login.LoginForm"},

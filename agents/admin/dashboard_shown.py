@@ -43,7 +43,7 @@ def change(now: float | Decimal | None, before: float | Decimal | None) -> str:
         return ""
     ratio = float(now) / float(before) - 1
     if abs(ratio) < 0.005:
-        return "= as before"
+        return "= the same"
     arrow = "▲" if ratio > 0 else "▼"
     return f"{arrow}{NBSP}{abs(ratio) * 100:,.0f}{NBSP}%" if ratio < 10 else f"{arrow}{NBSP}{ratio + 1:,.0f}{NBSP}times"
 
