@@ -15,7 +15,7 @@ from msgspec import Struct
 from benchmarks.loads import MODELS
 from benchmarks.processes import Process, running
 
-KEY = "sk-bench"
+KEY = "sk-" + "0123456789abcdef" * 4  # LiteLLM starts with no shorter one
 
 
 class Peer(Struct, frozen=True):
@@ -99,7 +99,8 @@ def _litellm(folder: Path, port: int, upstream: str) -> list[str]:
         for name in MODELS
     ]
     config = folder / "config.yaml"  # JSON is YAML
-    config.write_text(json.dumps({"model_list": models, "litellm_settings": {"telemetry": False}}))
+    settings = {"general_settings": {"master_key": KEY}, "litellm_settings": {"telemetry": False}}
+    config.write_text(json.dumps({"model_list": models, **settings}))
     return [
         *(str(folder / "venv/bin/litellm"), "--config", str(config)),
         *("--host", "127.0.0.1", "--port", str(port)),
