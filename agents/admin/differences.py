@@ -58,14 +58,17 @@ def who(version: Any) -> str:
     """Return who made a version: somebody who was logged in to the admin, or a command."""
     if version.history_user is not None:
         return str(version.history_user.get_username())
-    reason = version.history_change_reason or ""
-    return reason if reason.startswith("openfang ") else UNKNOWN
+    return _command(version) or UNKNOWN
 
 
 def why(version: Any) -> str:
     """Return what is noted of a version besides who made it."""
-    reason = version.history_change_reason or ""
-    return "" if reason == who(version) else reason
+    return (version.history_change_reason or "").removeprefix(_command(version)).removeprefix(": ")
+
+
+def _command(version: Any) -> str:
+    command = (version.history_change_reason or "").partition(": ")[0]
+    return command if command.startswith("openfang ") else ""
 
 
 class Comparison:

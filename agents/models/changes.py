@@ -87,16 +87,16 @@ class Changes(HistoricalRecords):  # type: ignore[misc]  # it has no types
     def post_save(self, instance: Any, created: bool, using: Any = None, **options: Any) -> None:
         changed = instance.__dict__.pop("_columns_changed", None)
         if created or changed is None or changed:
-            instance._secret_changed = bool(changed) and changed <= self._secret
+            instance._secret_changed = not self._secret.isdisjoint(changed or ())
             super().post_save(instance, created, using=using, **options)
             del instance._secret_changed
 
     def get_change_reason_for_object(self, instance: Any, history_type: str, using: Any) -> str | None:
+        """Return the reason that was given, or the command, if it is one, and what the copies do not show."""
         reason: str | None = super().get_change_reason_for_object(instance, history_type, using)
-        if reason is None and getattr(instance, "_secret_changed", False):
-            return SECRET_CHANGED
-        by_nobody = self.get_history_user(instance) is None
-        return reason or (_command.get() if by_nobody else "") or None
+        command = _command.get() if self.get_history_user(instance) is None else ""
+        secret = SECRET_CHANGED if getattr(instance, "_secret_changed", False) else ""
+        return reason or ": ".join(filter(None, [command, secret])) or None
 
 
 def _of(row: Any, column: "Field[Any, Any]") -> Any:

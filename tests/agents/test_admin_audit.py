@@ -103,8 +103,12 @@ def test_somebody_in_the_admin_is_named_and_so_is_a_command(admin_client: Client
     call_command("budget", "set", "5", "--agent", "coder")
 
     command, boss, _ = admin_client.get(LOG).context["entries"]
+    call_command("key", "create", "alice")
+    call_command("key", "rotate", "alice")
+    rotated = admin_client.get(LOG).context["entries"][0]
 
     assert (command.who, command.verb, command.name) == ("openfang budget set", "created", "coder, Month, US dollars")
+    assert (rotated.who, rotated.why, rotated.name) == ("openfang key rotate", SECRET_CHANGED, "alice")
     assert (boss.who, boss.verb, boss.name) == ("admin", "changed", "coder")
     assert ("Description", "—", "Writes code.") in [(d.label, d.before, d.after) for d in boss.differences]
 

@@ -70,8 +70,11 @@ def test_a_command_is_named_in_the_history_of_what_it_changes(capsys: pytest.Cap
     call_command("budget", "remove", "--key", "alice")
     call_command("spawn", "coder")
 
-    created, rotated, revoked = [("+", "create"), ("~", "rotate"), ("~", "revoke")]
-    assert kept(alice) == [(kind, "", f"openfang key {action}") for kind, action in (created, rotated, revoked)]
+    assert kept(alice) == [
+        ("+", "", "openfang key create"),
+        ("~", "", f"openfang key rotate: {SECRET_CHANGED}"),
+        ("~", "", "openfang key revoke"),
+    ]
     assert kept(budget) == [
         ("+", "", "openfang key create"),
         ("~", "", "openfang budget set"),
@@ -116,8 +119,13 @@ def test_that_a_providers_key_was_changed_is_kept_and_the_key_is_not(admin_clien
 
     provider.keep_key("sk-one")
     provider.save(update_fields=["encrypted_api_key"])
+    provider.base_url = "https://elsewhere.test/v1"
+    provider.keep_key("sk-two")
+    provider.save()
+    provider.base_url = "https://acme.test/v1"
+    provider.save()
 
-    assert kept(provider) == [("+", "", ""), ("~", "", SECRET_CHANGED)]
+    assert kept(provider) == [("+", "", ""), ("~", "", SECRET_CHANGED), ("~", "", SECRET_CHANGED), ("~", "", "")]
     assert "encrypted_api_key" not in [column.name for column in changes_of(Provider).model._meta.fields]
 
 
