@@ -35,7 +35,7 @@ GROUPS = {
         "passwd": "set a new password for the web admin",
     },
     "Models": {
-        "provider": "add and list the LLM APIs that agents use",
+        "provider": "add, test and remove the LLM APIs that agents use",
         "providers": "list them, and which of them have a key here",
         "models": "list the language models and their prices, or add one",
         "mcp": "offer the agents as tools to an MCP client",

@@ -13,10 +13,10 @@ from simple_history.utils import bulk_create_with_history
 
 from agents.admin.formats import size
 from agents.admin.model_picker import prices
-from agents.admin.provider_calls import offered_models, test
 from agents.catalog import load_catalog
 from agents.errors import AgentError
 from agents.models import LanguageModel, Provider, ProviderKind
+from agents.probing import offered_models, test
 
 
 def _provider(request: HttpRequest, model_admin: Any, object_id: int) -> Provider:

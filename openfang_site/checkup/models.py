@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from agents.errors import AgentError
 from agents.management.base import program
+from agents.models import Provider, ProviderKind
 from agents.snapshot import read_snapshot
-from agents.types import ProviderSpec
 from openfang_site.checkup.finding import Finding, ok, problem, warning
 
 SECONDS = 8
@@ -34,55 +35,56 @@ def agents_models() -> Iterator[Finding]:
 
 def providers() -> Iterator[Finding]:
     """Ask each provider whose models agents use for the list of its models, which costs nothing."""
-    used: dict[ProviderSpec, list[str]] = defaultdict(list)
+    used: dict[str, list[str]] = defaultdict(list)
     for agent in read_snapshot().agents:
-        for provider in {model.provider: None for model in agent.models}:
-            used[provider].append(agent.name)
+        for name in {model.provider.name: None for model in agent.models}:
+            used[name].append(agent.name)
+    rows = {row.name: row for row in Provider.objects.filter(name__in=used)}
     with ThreadPoolExecutor(max_workers=8) as pool:
-        for findings in pool.map(_provider, used, used.values()):
+        for findings in pool.map(lambda name: _provider(rows[name], used[name]), used):
             yield from findings
 
 
-def _provider(provider: ProviderSpec, agents: list[str]) -> list[Finding]:
-    if provider.kind == "embedded":
-        return [_embedded(agents)]
-    check, names = f"provider {provider.name}", ", ".join(agents[:5]) + (" ..." if len(agents) > 5 else "")
-    if provider.api_key_env and not provider.api_key:
-        text = f"{provider.api_key_env} is not set here, and {names} need it."
-        return [problem(check, text, "Set it where the server starts, or enter the key in the web admin.")]
-    request = Request(f"{provider.base_url}/models", headers={"User-Agent": "OpenFang"})
-    if provider.api_key:
-        request.add_unredirected_header("Authorization", f"Bearer {provider.api_key}")
+def _provider(provider: Provider, agents: list[str]) -> list[Finding]:
+    users = f"It is used by {', '.join(agents[:5])}{' ...' if len(agents) > 5 else ''}."
+    if provider.kind == ProviderKind.EMBEDDED:
+        return [_embedded(users)]
+    from agents.probing import NoListing, offered_models  # noqa: PLC0415 -- brings what serving needs
+
+    check = f"provider {provider.name}"
     try:
-        with urlopen(request, timeout=SECONDS) as answer:
-            status, date = answer.status, answer.headers["Date"]
+        offered_models(provider)
+    except NoListing:
+        pass  # it is there, and agents ask it for answers, not for lists
+    except AgentError as error:
+        return [problem(check, f"{error} {users}", f"When that is mended: {program()} provider test {provider.name}")]
+    return [ok(check, f"It answers at {provider.base_url}."), *_clock(provider)]
+
+
+def _clock(provider: Provider) -> Iterator[Finding]:
+    """Compare this machine's clock with that of a provider, which every answer tells."""
+    try:
+        with urlopen(Request(provider.base_url, method="HEAD"), timeout=SECONDS) as answer:
+            date = answer.headers["Date"]
     except HTTPError as error:
-        status, date = error.code, error.headers["Date"]
-    except (OSError, ValueError) as error:
-        why = error.reason if isinstance(error, URLError) else error
-        text = f"It cannot be reached at {provider.base_url} ({why}); {names} use it."
-        return [problem(check, text, "Check its URL, this machine's network, and whether the provider works.")]
-    if status in (401, 403):
-        text = f"It refuses this server's API key (HTTP {status}); {names} use it."
-        return [problem(check, text, f"Check {provider.api_key_env or 'the key that is kept'}.")]
-    # Whatever else it says of its list: it is there, and agents ask it for answers, not for lists.
-    return [ok(check, f"It answers at {provider.base_url}."), *_clock(provider.name, date)]
-
-
-def _clock(provider: str, date: str | None) -> Iterator[Finding]:
+        date = error.headers["Date"]
+    except (OSError, ValueError):
+        return
     try:
         theirs = parsedate_to_datetime(date or "")
     except ValueError:
         return
     ahead = round((datetime.now(UTC) - theirs).total_seconds())
     if abs(ahead) > SKEW_SECONDS:
-        text = f"This machine's clock is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} that of {provider}."
+        text = (
+            f"This machine's clock is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} that of {provider.name}."
+        )
         yield warning("clock", text, "Let it be set by NTP: limits, budgets and the times of requests go by it.")
 
 
-def _embedded(agents: list[str]) -> Finding:
+def _embedded(users: str) -> Finding:
     from agents.providers.embedded import EmbeddedModel  # noqa: PLC0415 -- brings aiohttp
 
     if reason := EmbeddedModel().unavailable_because:
-        return problem("embedded model", f"{reason} {', '.join(agents)} use it.", "Or set a provider's key.")
+        return problem("embedded model", f"{reason} {users}", "Or set a provider's key.")
     return ok("embedded model", "It is installed. It is small: good to try things, not for work.")

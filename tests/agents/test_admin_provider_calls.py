@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
-from agents.admin import provider_calls
 from agents.models import LanguageModel, Provider, ProviderKind
+from agents.probing import calls as provider_calls
 from tests.agents.admin_cast import text
 from tests.upstream import Upstream, answers, fails, hangs
 from tests.upstream.steps import Raw

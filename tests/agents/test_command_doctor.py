@@ -19,6 +19,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
+from agents.management.base import program
 from agents.models import Agent, LanguageModel, Provider
 from tests.agents.command_line import Installation
 from tests.live import Live
@@ -70,6 +71,9 @@ def http(status: int, date: datetime) -> Iterator[str]:
     """A provider whose clock shows this."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
         def do_GET(self) -> None:
             self.send_response_only(status)
             self.send_header("Date", format_datetime(date, usegmt=True))
@@ -122,10 +126,11 @@ class TestWell:
 class TestProviders:
     def test_a_key_that_is_missing_is_named_with_the_agents_that_need_it(self, agent: Agent) -> None:
         use(agent, "http://127.0.0.1:9/v1", "SCRIPTED_API_KEY")
-        assert found()["provider scripted"] == (
-            "problem",
-            "SCRIPTED_API_KEY is not set here, and coder need it.",
-            "Set it where the server starts, or enter the key in the web admin.",
+        state, text, advice = found()["provider scripted"]
+        assert (state, advice) == ("problem", f"When that is mended: {program()} provider test scripted")
+        assert text == (
+            "scripted has no API key: SCRIPTED_API_KEY is not set in the environment of the server, and none is kept "
+            "here. It is used by coder."
         )
 
     def test_a_key_that_is_refused_is_named(
@@ -134,15 +139,15 @@ class TestProviders:
         monkeypatch.setenv("SCRIPTED_API_KEY", KEY)
         upstream.models = fails(401)
         use(agent, upstream.base_url, "SCRIPTED_API_KEY")
-        state, text, advice = found()["provider scripted"]
-        assert (state, advice) == ("problem", "Check SCRIPTED_API_KEY.")
-        assert text == "It refuses this server's API key (HTTP 401); coder use it."
+        state, text, _ = found()["provider scripted"]
+        assert state == "problem"
+        assert text.startswith("scripted refused this server's API key, so check SCRIPTED_API_KEY (HTTP 401).")
 
     def test_one_that_cannot_be_reached_is_named(self, agent: Agent) -> None:
         use(agent, "http://127.0.0.1:9/v1")
         state, text, _ = found()["provider scripted"]
         assert state == "problem"
-        assert text.startswith("It cannot be reached at http://127.0.0.1:9/v1 (")
+        assert text.startswith("scripted cannot be reached at http://127.0.0.1:9/v1: nothing listens on port 9")
         assert "provider scripted" not in found("--offline")
 
     def test_one_without_a_list_of_models_is_there_all_the_same(self, agent: Agent) -> None:
@@ -169,7 +174,7 @@ class TestProviders:
         state, text, _ = found()["embedded model"]
         assert state == "problem"
         assert "is not installed" in text
-        assert text.endswith("coder use it.")
+        assert text.endswith("It is used by coder.")
 
     def test_an_agent_that_no_model_answers_for_is_named(self, agent: Agent) -> None:
         LanguageModel.objects.all().delete()

@@ -8,7 +8,8 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from agents.management.base import OpenFangCommand, add_json, program, table
-from agents.models import LanguageModel, ModelPrice, Provider
+from agents.management.commands.provider import find_provider
+from agents.models import LanguageModel, ModelPrice
 from agents.models.price import PRICES
 from agents.setup import SetupError, prepare
 
@@ -98,13 +99,6 @@ class Command(OpenFangCommand):
 def find(name: str) -> LanguageModel | None:
     provider, _, called = name.partition("/")
     return LanguageModel.objects.filter(provider__name=provider, name=called).select_related("provider").first()
-
-
-def find_provider(name: str) -> Provider:
-    provider = Provider.objects.filter(name=name).first()
-    if provider is None:
-        raise CommandError(f"There is no provider {name!r}; {program()} provider list shows them.")
-    return provider
 
 
 def facts_of(model: LanguageModel) -> dict[str, Any]:

@@ -4,17 +4,19 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError
 from django.core.management.base import CommandParser
-from django.db.models import Count
+from django.db.models import Count, ProtectedError
 
+from agents.errors import AgentError
 from agents.management.base import OpenFangCommand, add_json, program, table
 from agents.models import Provider, ProviderKind
 from agents.setup import SetupError, prepare
 
 
 class Command(OpenFangCommand):
-    help = "Add and list the LLM APIs that agents use. Their keys stay in environment variables."
+    help = "Add, list, test and remove the LLM APIs that agents use. Their keys stay in environment variables."
     examples: Sequence[str] = (
         "provider add lab --base-url http://127.0.0.1:8000/v1 --api-key-env LAB_KEY",
+        "provider test groq",
         "provider list --json",
     )
 
@@ -29,10 +31,19 @@ class Command(OpenFangCommand):
         add.add_argument("--label", default="", help="what people see (default: the name)")
         add_json(actions.add_parser("list", help="list the providers, and which of them have a key here"))
 
+        test = actions.add_parser("test", help="call one as agents would, and say what is wrong")
+        remove = actions.add_parser("remove", help="remove one with its models; none of them may be in use")
+        for one in (test, remove):
+            one.add_argument("name")
+
     def handle(self, *, action: str, **options: Any) -> None:
         prepare()
         if action == "add":
             self.add(options["name"], options["base_url"], options["api_key_env"], options["label"])
+        elif action == "test":
+            self.test(find_provider(options["name"]))
+        elif action == "remove":
+            self.remove(find_provider(options["name"]))
         else:
             self.list(as_json=options["json"])
 
@@ -50,6 +61,29 @@ class Command(OpenFangCommand):
         )
         self.warn_of_missing_key(provider)
 
+    def test(self, provider: Provider) -> None:
+        from agents.probing import test  # 0.5 s, for this action only
+
+        try:
+            self.stdout.write(test(provider, serving=False))
+        except AgentError as error:
+            raise CommandError(str(error)) from None
+
+    def remove(self, provider: Provider) -> None:
+        if provider.from_catalog:
+            raise CommandError(
+                f"{provider.name} comes with OpenFang and would come back; without a key nothing uses it."
+            )
+        try:
+            provider.delete()
+        except ProtectedError as error:
+            agents = {getattr(row, "agent", row) for row in error.protected_objects}
+            names = ", ".join(sorted(str(agent) for agent in agents))
+            raise CommandError(
+                f"{provider.name} has models that agents use: {names}. Give them others first."
+            ) from None
+        self.stdout.write(f"Removed the provider {provider.name} and its models.")
+
     def list(self, *, as_json: bool) -> None:
         counts = dict(Provider.objects.annotate(models=Count("language_models")).values_list("name", "models"))
         if as_json:
@@ -60,6 +94,13 @@ class Command(OpenFangCommand):
             for row in Provider.objects.all()
         ]
         self.stdout.write(table(["NAME", "URL", "KEY", "MODELS"], rows))
+
+
+def find_provider(name: str) -> Provider:
+    provider = Provider.objects.filter(name=name).first()
+    if provider is None:
+        raise CommandError(f"There is no provider {name!r}; {program()} provider list shows them.")
+    return provider
 
 
 def facts_of(provider: Provider, models: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Real calls to a provider from its pages: whether it answers, and which models it offers."""
+"""Real calls to a provider: whether it answers, and which models it offers."""
 
 import asyncio
 import time
@@ -10,11 +10,11 @@ from asgiref.sync import async_to_sync
 from django.db import connection
 from django.db.models import F
 
-from agents.admin.formats import duration
-from agents.admin.provider_listing import NoListing, list_models
 from agents.errors import AgentError, ProviderRefused, ProviderTimeout, ProviderUnavailable
 from agents.models import Provider, ProviderKind
 from agents.models.provider import KeySource
+from agents.probing.listing import NoListing, list_models
+from agents.providers import Providers
 from agents.providers.embedded import EmbeddedModel
 from agents.providers.openai_compatible import OpenAICompatible
 from agents.runs import engine
@@ -30,8 +30,11 @@ MAX_TOKENS = 200  # reasoning models think before they say OK
 T = TypeVar("T")
 
 
-def test(provider: Provider) -> str:
-    """Call a provider as its agents would, and return what came of it and after how long. Raises AgentError."""
+def test(provider: Provider, *, serving: bool = True) -> str:
+    """Call a provider as its agents would, and return what came of it and after how long. Raises AgentError.
+
+    A process that is not `serving` starts an embedded model of its own, and ends it.
+    """
     import openai  # noqa: F401, PLC0415 -- before the clock starts: the time is the provider's
 
     by_price = provider.language_models.order_by(F("completion_price").asc(nulls_last=True), "name")
@@ -41,11 +44,11 @@ def test(provider: Provider) -> str:
     began = time.monotonic()
     if provider.kind == ProviderKind.EMBEDDED:
         # On the event loop that serves: there the model's process is kept.
-        said = async_to_sync(_in_time)(provider, _test_embedded(model), EMBEDDED_SECONDS)
+        said = async_to_sync(_in_time)(provider, _test_embedded(model, serving), EMBEDDED_SECONDS)
     else:
         said = asyncio.run(_in_time(provider, _test(provider, model), SECONDS))
-    took = duration(round((time.monotonic() - began) * 1000))
-    return f"{provider} answered after {took}. {said}"
+    took = time.monotonic() - began
+    return f"{provider} answered after {f'{took:.1f} s' if took >= 1 else f'{took * 1000:.0f} ms'}. {said}"
 
 
 def offered_models(provider: Provider) -> list[str]:
@@ -125,9 +128,15 @@ async def _answer(provider: Asked, model: ModelSpec) -> str:
     return f"{model.name} said “{answer[:60]}”." if answer else f"{model.name} answered without words."
 
 
-async def _test_embedded(model: ModelSpec | None) -> str:
+async def _test_embedded(model: ModelSpec | None, serving: bool) -> str:
     if reason := EmbeddedModel().unavailable_because:
         raise ProviderUnavailable(reason)
     if model is None:
         return "It is installed; no model of it is entered here."
-    return await _answer(engine.providers, model)
+    if serving:
+        return await _answer(engine.providers, model)
+    providers = Providers(idle_seconds=EMBEDDED_SECONDS)
+    try:
+        return await _answer(providers, model)
+    finally:
+        await providers.aclose()
