@@ -3,19 +3,21 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
 
 from tests.live import Live
 from tests.live.server import ROOT
-from tests.services import Postgres, Redis, missing_programs
+from tests.services import Postgres, Redis, Service, missing_programs
 
 KEY = "of_a-key-for-the-topology-of-two"
 PROXY_SECONDS = 30
@@ -29,9 +31,11 @@ def missing() -> list[str]:
 class Topology:
     """`workers` behind the proxy at `url`; they share a database, a cache and a data directory."""
 
-    def __init__(self, workers: list[Live], url: str) -> None:
+    def __init__(self, workers: list[Live], url: str, postgres: Postgres, redis: Redis) -> None:
         self.workers = workers
         self.url = url
+        self.postgres = postgres
+        self.redis = redis
 
     def client(self) -> openai.OpenAI:
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key=KEY, max_retries=0, timeout=30)
@@ -45,14 +49,53 @@ def running_topology(directory: Path, cast: str) -> Iterator[Topology]:
     """Start everything, and end it again."""
     with ExitStack() as stack:
         env = {"OPENFANG_API_KEY": KEY, "OPENFANG_TRUSTED_PROXIES": "127.0.0.1"}
-        for service in (Postgres(directory / "postgres"), Redis(directory / "redis")):
+        postgres, redis = Postgres(directory / "postgres"), Redis(directory / "redis")
+        for service in (postgres, redis):
             stack.callback(service.stop)
             service.start()
             env[service.variable] = service.new_database()
         data = directory / "data"
         data.mkdir()
         workers = [stack.enter_context(Live(data, cast=cast, env=env)), stack.enter_context(Live(data, env=env))]
-        yield Topology(workers, stack.enter_context(_proxy(directory, [worker.url for worker in workers])))
+        url = stack.enter_context(_proxy(directory, [worker.url for worker in workers]))
+        yield Topology(workers, url, postgres, redis)
+
+
+def start_again(worker: Live) -> None:
+    """Start a worker that has ended where it was, so that the proxy finds it."""
+    worker.log.close()
+    worker.start("--port", str(urlsplit(worker.url).port))
+
+
+def ready(worker: Live) -> bool:
+    return _ready(f"{worker.url}/readyz")
+
+
+@contextmanager
+def hung(service: Service) -> Iterator[None]:
+    """Have a service and its children do nothing, not even refuse a connection."""
+    assert service.process is not None
+    parent = service.process.pid
+    os.kill(parent, signal.SIGSTOP)  # first: from now on it makes no more children
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in (parent, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
+
+
+@contextmanager
+def gone(service: Service) -> Iterator[None]:
+    """Have a service end, and start again where it was."""
+    service.stop()
+    try:
+        yield
+    finally:
+        service.start()
 
 
 @contextmanager
