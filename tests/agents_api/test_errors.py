@@ -35,7 +35,18 @@ def test_an_unknown_path_is_told_to_everybody(path: str, said: str) -> None:
     assert said in found["message"]
 
 
-@pytest.mark.parametrize(("method", "path"), [("PUT", "agents/x"), ("POST", "usage"), ("DELETE", "agents")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "agents/x"),
+        ("POST", "usage"),
+        ("DELETE", "agents"),
+        ("OPTIONS", "agents"),
+        ("TRACE", "keys"),
+        ("QUERY", "agents"),
+        ("BODY", "agents"),
+    ],
+)
 def test_a_wrong_method_is_named(api: Caller, method: str, path: str) -> None:
     found = error(api.client.generic(method, f"/api/{path}"), 405)
 
