@@ -120,7 +120,7 @@ def test_what_is_backed_up_is_there_after_the_restore(make, tmp_path):
     assert "It holds the secret key" in said.stderr
     assert path.stat().st_mode & 0o777 == 0o600
     old.done("agent", "kill", "coder", "--yes")
-    assert new.done("restore", str(path)).startswith("Restored: 1 agents, 0 keys, 0 requests.")
+    assert new.done("restore", str(path)).startswith("Restored: 1 agent, 0 keys, 0 requests.")
     assert new.done("export") == before
     assert new.done("shell", "-c", KEPT_KEY).endswith("gsk-kept-0123456789\n")
     assert (new.data_dir / "workspaces" / "some-agent" / "notes.txt").read_text() == "of an agent"

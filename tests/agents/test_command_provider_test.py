@@ -67,7 +67,7 @@ def test_the_embedded_model_is_started_asked_and_ended() -> None:
 
 def test_a_provider_is_removed_with_its_models_unless_agents_use_them(scripted: Provider) -> None:
     agent = Agent.objects.create(name="coder", model=LanguageModel.objects.create(provider=scripted, name="alpha"))
-    assert refusal("remove", "scripted") == "scripted has models that agents use: coder."
+    assert refusal("remove", "scripted") == "scripted has models that agents use: coder. Give them others first."
     agent.delete()
     assert command("provider", "remove", "scripted").out == "Removed the provider scripted and its models.\n"
     assert not LanguageModel.objects.filter(name="alpha").exists()

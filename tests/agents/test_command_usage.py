@@ -50,7 +50,7 @@ def test_it_sums_up_by_agent_with_a_total(used: None) -> None:
         ["writer", "2", "0", "2,468", "0", "112", "$1,237.00"],
         ["total", "4", "1", "4,936", "0", "224", "$1,237.00"],
     ]
-    assert "What 1 requests cost is unknown" in command("usage").err
+    assert "Requests whose cost is unknown, and comes on top: 1." in command("usage").err
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_a_backup_of_the_first_version_is_served_by_this_one(make: Callable[[str
     old.done("backup", str(path))  # by this version, before it touches the database
     assert applied(old) == {"agents.0001_initial"}
 
-    assert "Restored: 1 agents, 0 keys, 500 requests." in new.done("restore", str(path))
+    assert "Restored: 1 agent, 0 keys, 500 requests." in new.done("restore", str(path))
     assert applied(new) == newest()
     assert new.done("agents").splitlines()[1].startswith("coder ")
 

@@ -124,9 +124,7 @@ class Command(OpenFangCommand):
                 return
         name = agent.name
         agent.delete()
-        self.stdout.write(
-            f"Deleted the agent {name}. Its usage stays; what it was: the history of changes in the admin."
-        )
+        self.stdout.write(f"Deleted the agent {name}. Its usage stays, and the admin's history tells what it was.")
 
     def clone(self, agent: Agent, name: str) -> None:
         try:

@@ -3,11 +3,15 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from django.db import connection
+from django.db.models import Model
 
 from agents.management.backups import restore_backup, schema_of
 from agents.management.backups.progress import Progress
 from agents.management.base import OpenFangCommand, program
 from agents.models import Agent, ApiKey, UsageRecord
+
+
+TABLES: dict[str, type[Model]] = {"agent": Agent, "key": ApiKey, "request": UsageRecord}
 
 
 class Command(OpenFangCommand):
@@ -26,6 +30,6 @@ class Command(OpenFangCommand):
         if aside is not None:
             also = f" and in the schema {schema_of(aside)} of the database" * (connection.vendor == "postgresql")
             self.explain(f"The old data is in {aside}{also}, for you to delete.")
-        counts = {"agents": Agent, "keys": ApiKey, "requests": UsageRecord}
-        told = ", ".join(f"{table._default_manager.count():,} {words}" for words, table in counts.items())
+        counts = {word: table._default_manager.count() for word, table in TABLES.items()}
+        told = ", ".join(f"{count:,} {word}{'s' * (count != 1)}" for word, count in counts.items())
         self.stdout.write(f"Restored: {told}. To serve them: {program()} start")

@@ -62,7 +62,7 @@ class Command(OpenFangCommand):
         headings = [by.upper(), "REQUESTS", "FAILED", "PROMPT", "CACHED", "COMPLETION", "COST"]
         self.stdout.write(table(headings, [*map(row, rows), row(("total", found.total))]))
         if found.total.unpriced:
-            self.explain(f"What {found.total.unpriced:,} requests cost is unknown, and comes on top.")
+            self.explain(f"Requests whose cost is unknown, and comes on top: {found.total.unpriced:,}.")
 
 
 def period_of(code: str, first: date | None, last: date | None) -> Period:
