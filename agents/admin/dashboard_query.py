@@ -47,12 +47,12 @@ class DashboardQuery:
 
     def _read_days(self, first: str, last: str) -> None:
         try:
-            named = [date.fromisoformat(text) if text else None for text in (first, last)]
+            start, end = (date.fromisoformat(text) if text else None for text in (first, last))
         except ValueError:
             self.refused.append("A day is written as 2026-11-22.")
             return
         try:
-            self.first, self.last = days(*named, today=self.now.date())
+            self.first, self.last = days(start, end, self.now.date())
         except ValueError as error:
             self.refused.append(str(error))
 

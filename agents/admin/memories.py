@@ -35,6 +35,12 @@ class MemoryAdmin(ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """Offer no history: nobody changes a memory here."""
+        return super().changeform_view(request, object_id, form_url, {"show_history": False, **(extra_context or {})})
+
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changelist = super().get_changelist_instance(request)
         name_callers(changelist.result_list)

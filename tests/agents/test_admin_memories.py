@@ -54,6 +54,7 @@ def test_a_memory_is_read_and_deleted_and_not_written(admin_client: Client) -> N
     page = admin_client.get(f"{own}/change/")
     assert "Likes tea." in text(page)
     assert "_save" not in page.content.decode()
+    assert f"{own}/history/" not in page.content.decode()
     assert admin_client.post(f"{own}/change/", {"text": "Likes coffee."}).status_code == 403
     assert admin_client.get(f"{LIST}add/").status_code == 403
     admin_client.post(f"{own}/delete/", {"post": "yes"})
