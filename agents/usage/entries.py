@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from django.db import connection
+from django.db import connection, transaction
 from msgspec import Struct
 
 from agents.errors import BudgetExceeded
@@ -59,7 +59,7 @@ def commit_entries(entries: Sequence[Entry]) -> None:
     """Write all of these rows, what they reserve or have used, and their sums; belongs in a transaction."""
     budgets.reserve([entry.hold for entry in entries if entry.opens and entry.hold is not None])
     INSERT_RECORDS([entry.row for entry in entries if entry.opens and entry.refusal is None])
-    closed = [entry for entry in entries if entry.steps is not None and _close(entry.row)]
+    closed = _close_all([entry for entry in entries if entry.steps is not None])
     INSERT_STEPS([step for entry in closed for step in entry.steps or ()])
     if said := {entry.row.id: entry.conversation for entry in closed if entry.conversation is not None}:
         content.store(said)
@@ -67,11 +67,24 @@ def commit_entries(entries: Sequence[Entry]) -> None:
     budgets.settle([entry.hold for entry in closed if entry.hold is not None])
 
 
+def _close_all(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Write the rows as they ended, and return the entries of those that had been opened.
+
+    Together if they can be: row by row, half of a batch's time is the way to PostgreSQL and back.
+    """
+    if len(entries) > 1:
+        with transaction.atomic():
+            if _update([entry.row for entry in entries], Status.RUNNING) == len(entries):
+                return entries
+            transaction.set_rollback(True)
+    return [entry for entry in entries if _close(entry.row)]
+
+
 def _close(row: UsageRecord) -> bool:
     """Write the row as it ended; false if it was never opened, because its request left first."""
-    if _update(row, Status.RUNNING):
+    if _update([row], Status.RUNNING):
         return True
-    if not _update(row, Status.LOST):
+    if not _update([row], Status.LOST):
         return False
     # This process was taken for dead, for example because its machine slept, and is not.
     lost = UsageRecord(**{name: getattr(row, name) for name in LOST_FIELDS}, status=Status.LOST)
@@ -79,9 +92,12 @@ def _close(row: UsageRecord) -> bool:
     return True
 
 
-def _update(row: UsageRecord, status: Status) -> bool:
-    values = prepared(CLOSING_FIELDS, row)
-    row_id = UsageRecord._meta.pk.get_db_prep_save(row.id, connection)
+def _update(rows: Sequence[UsageRecord], status: Status) -> int:
+    """Write the rows whose status in the database is this one, and return how many there were."""
+    id_field = UsageRecord._meta.pk
+    values = [
+        [*prepared(CLOSING_FIELDS, row), id_field.get_db_prep_save(row.id, connection), status.value] for row in rows
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(CLOSE_ROW, [*values, row_id, status.value])
-        return bool(cursor.rowcount > 0)
+        cursor.executemany(CLOSE_ROW, values)
+        return int(cursor.rowcount)
