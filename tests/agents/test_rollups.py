@@ -27,10 +27,13 @@ SUMS = (
     "streamed",
 )
 SUMS_OF_SUMS = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
+SUMS_OF_ROWS = SUMS_OF_SUMS.replace("sum(streamed)", "count(*) FILTER (WHERE streamed)")
 ROWS_BY_AGENT_AND_MODEL = f"""
-    SELECT agent_name, provider, model, count(*) AS requests, {SUMS_OF_SUMS},
-        sum(status = 'failed') AS failed, sum(status = 'cancelled') AS cancelled, sum(status = 'lost') AS lost,
-        sum(cost IS NULL) AS unpriced, count(duration_ms) AS durations, count(first_token_ms) AS first_tokens
+    SELECT agent_name, provider, model, count(*) AS requests, {SUMS_OF_ROWS},
+        count(*) FILTER (WHERE status = 'failed') AS failed, count(*) FILTER (WHERE status = 'lost') AS lost,
+        count(*) FILTER (WHERE status = 'cancelled') AS cancelled,
+        count(*) FILTER (WHERE cost IS NULL) AS unpriced,
+        count(duration_ms) AS durations, count(first_token_ms) AS first_tokens
     FROM agents_usagerecord GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 

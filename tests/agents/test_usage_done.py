@@ -1,8 +1,6 @@
 """Whoever has seen the end of an answer finds its row closed."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 
 import aiohttp
 
@@ -14,9 +12,8 @@ AT_ONCE = 50
 
 
 def status_now(live: Live, request_id: str) -> str:
-    with closing(sqlite3.connect(live.data_dir / "openfang.sqlite3")) as database:
-        [(status,)] = database.execute("SELECT status FROM agents_usagerecord WHERE id = ?", [request_id])
-        return str(status)
+    [row] = live.usage(f"id = '{request_id}'")
+    return str(row["status"])
 
 
 async def test_who_has_seen_done_finds_a_closed_row(live: Live, upstream: Upstream):

@@ -4,16 +4,18 @@ import asyncio
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
+from typing import TypeVar
 
+import psycopg
 import pytest
 from django.db import connection
 from django.utils import timezone
 
 from agents.errors import UsageNotRecorded
+from agents.limits.turns import ADVISORY_LOCK
 from agents.models import Status, StepKind, UsageRecord, UsageRollup, UsageStep, Worker
 from agents.usage.ledger import Ledger
 from tests.live import Live
@@ -31,20 +33,31 @@ from tests.live.asking import (
 )
 from tests.upstream import Upstream, says, stalls
 
+T = TypeVar("T")
+
 
 @contextmanager
-def locked(database: Path) -> Iterator[None]:
+def locked(database: str) -> Iterator[None]:
     """Keep every other writer out, as a backup or a long migration does."""
+    if database.startswith("postgres:"):
+        with psycopg.connect(database) as other_writer:
+            other_writer.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+            yield
+        return
     with closing(sqlite3.connect(database, isolation_level=None, timeout=20)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
 
 
+def database_of(live: Live) -> str:
+    return live.env.get("DATABASE_URL") or str(live.data_dir / "openfang.sqlite3")
+
+
 class TestServer:
     def test_a_request_that_cannot_be_recorded_is_not_run(self, live: Live, upstream: Upstream):
         name = somebody()
-        with locked(live.data_dir / "openfang.sqlite3"), ThreadPoolExecutor() as pool:
+        with locked(database_of(live)), ThreadPoolExecutor() as pool:
             asking = [pool.submit(ask, live, user=name, stream=streamed) for streamed in (False, True)]
             responses = [future.result(timeout=20) for future in asking]
         for response in responses:
@@ -72,7 +85,7 @@ class TestServer:
         with streaming(live) as response:
             lines = response.iter_lines()
             read_until(lines, "two")
-            with locked(live.data_dir / "openfang.sqlite3"):
+            with locked(database_of(live)):
                 upstream.requests[0].release()
                 read_until(lines, "three")
                 assert upstream.requests[0].answered.wait(10)
@@ -102,8 +115,11 @@ def ledger(transactional_db: None) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def database(transactional_db: None) -> Path:
-    return Path(connection.settings_dict["NAME"])
+def database(transactional_db: None) -> str:
+    """Where the database of the tests is."""
+    if connection.vendor == "postgresql":
+        return "postgres://{USER}@{HOST}:{PORT}/{NAME}".format_map(connection.settings_dict)
+    return str(connection.settings_dict["NAME"])
 
 
 def new_row(ledger: Ledger) -> UsageRecord:
@@ -130,8 +146,20 @@ def in_the_table(row: UsageRecord) -> Status | None:
     return None if status is None else Status(status)
 
 
+async def found(look: Callable[[], T]) -> T:
+    """Look into the database from a thread, which leaves no connection behind."""
+
+    def look_and_leave() -> T:
+        try:
+            return look()
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(look_and_leave)
+
+
 async def looked_up(row: UsageRecord) -> Status | None:
-    return await asyncio.to_thread(in_the_table, row)
+    return await found(lambda: in_the_table(row))
 
 
 async def test_a_row_is_there_when_open_returns_and_closed_when_close_returns(ledger: Ledger):
@@ -140,17 +168,17 @@ async def test_a_row_is_there_when_open_returns_and_closed_when_close_returns(le
     assert await looked_up(row) == Status.RUNNING
     await ledger.close(ended(row), [step_of(row)])
     assert await looked_up(row) == Status.OK
-    assert await asyncio.to_thread(UsageStep.objects.filter(record=row).count) == 1
-    assert await asyncio.to_thread(lambda: UsageRollup.objects.get().requests) == 1
+    assert await found(UsageStep.objects.filter(record=row).count) == 1
+    assert await found(lambda: UsageRollup.objects.get().requests) == 1
 
 
-async def test_opening_has_its_time(ledger: Ledger, database: Path):
+async def test_opening_has_its_time(ledger: Ledger, database: str):
     row = new_row(ledger)
     with locked(database), pytest.raises(UsageNotRecorded):
         await ledger.open(row)
 
 
-async def test_a_row_whose_request_gave_up_is_closed_and_counted_once_it_came_to_be(ledger: Ledger, database: Path):
+async def test_a_row_whose_request_gave_up_is_closed_and_counted_once_it_came_to_be(ledger: Ledger, database: str):
     """The writer had it in hand when the request gave up, and got hold of the database only after that."""
     row = new_row(ledger)
     with locked(database):
@@ -159,18 +187,18 @@ async def test_a_row_whose_request_gave_up_is_closed_and_counted_once_it_came_to
         ledger.close_later(ended(row), [step_of(row)])
     await asyncio.to_thread(ledger.stop)
     assert await looked_up(row) == Status.OK
-    assert await asyncio.to_thread(UsageStep.objects.filter(record=row).count) == 1
-    assert await asyncio.to_thread(lambda: UsageRollup.objects.get().requests) == 1
+    assert await found(UsageStep.objects.filter(record=row).count) == 1
+    assert await found(lambda: UsageRollup.objects.get().requests) == 1
 
 
-async def test_a_row_that_could_not_be_closed_in_time_is_closed_later(ledger: Ledger, database: Path):
+async def test_a_row_that_could_not_be_closed_in_time_is_closed_later(ledger: Ledger, database: str):
     row = new_row(ledger)
     await ledger.open(row)
     with locked(database), pytest.raises(UsageNotRecorded):
         await ledger.close(ended(row), [step_of(row)])
     await asyncio.to_thread(ledger.stop)
     assert await looked_up(row) == Status.OK
-    assert await asyncio.to_thread(UsageStep.objects.filter(record=row).count) == 1
+    assert await found(UsageStep.objects.filter(record=row).count) == 1
 
 
 async def test_a_row_that_cannot_be_written_holds_up_no_other(ledger: Ledger):
@@ -184,10 +212,10 @@ async def test_a_row_that_cannot_be_written_holds_up_no_other(ledger: Ledger):
     assert isinstance(failed, UsageNotRecorded)
     assert closed is None
     assert (await looked_up(good), await looked_up(bad)) == (Status.OK, Status.RUNNING)
-    assert await asyncio.to_thread(lambda: UsageRollup.objects.get(agent_id=good.agent_id).requests) == 1
+    assert await found(lambda: UsageRollup.objects.get(agent_id=good.agent_id).requests) == 1
 
 
-async def test_a_request_that_left_while_its_row_waited_is_not_opened(ledger: Ledger, database: Path):
+async def test_a_request_that_left_while_its_row_waited_is_not_opened(ledger: Ledger, database: str):
     first, second = new_row(ledger), new_row(ledger)
     with locked(database):
         opening = [asyncio.create_task(ledger.open(row)) for row in (first, second)]

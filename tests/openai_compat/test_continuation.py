@@ -1,8 +1,6 @@
 """A run that ended with calls of the client is gone on with: after a restart, by its own caller, while it is kept."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import pytest
 
 from tests.agents.acting import answers_every_call, asking, asks_all, turns_of
 from tests.live import Live
+from tests.live.colleague import Colleague
 from tests.openai_compat import raw
 from tests.openai_compat.examples import HELLO, WEATHER
 from tests.upstream import Upstream, call, says
@@ -74,9 +73,10 @@ def test_calls_of_another_key_are_left_out(guarded: Live, upstream: Upstream):
 def test_what_has_expired_is_not_used(live: Live, upstream: Upstream):
     messages = begun(live, upstream)
     run = messages[1]["tool_calls"][0]["id"].split("_")[1]
-    with closing(sqlite3.connect(live.data_dir / "openfang.sqlite3", timeout=20)) as database, database:
-        found = database.execute("UPDATE agents_transcript SET expires_at = '2020-01-01 00:00:00' WHERE id = ?", (run,))
-        assert found.rowcount == 1
+    with Colleague(live.env) as colleague:
+        expire = "from datetime import UTC, datetime; from agents.models import Transcript\n"
+        expire += "result = Transcript.objects.filter(pk='%s').update(expires_at=datetime(2020, 1, 1, tzinfo=UTC))"
+        assert colleague.does(expire % run) == 1
     assert gone_on(live, upstream, messages) == WITHOUT_THE_SERVERS
     # The next run that is kept sweeps it away.
     begun(live, upstream)
