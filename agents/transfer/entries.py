@@ -95,6 +95,9 @@ class Known:
         self._models = {str(model): model for model in LanguageModel.objects.select_related("provider")}
         self._providers = {provider.name: provider for provider in Provider.objects.all()} if replaced else {}
         self.servers = {server.name: server for server in McpServer.objects.all()}
+        # A tool that this version no longer has stays with the agents that have it.
+        kept = Agent.objects.values_list("tools", flat=True) if replaced else []
+        self.tools = {*BUILT_IN, *(tool for tools in kept for tool in tools)}
 
     def model(self, name: str) -> LanguageModel | None:
         provider, _, called = name.partition("/")
@@ -171,9 +174,9 @@ def _take_names(plan: Planned, entry: dict[str, Any], known: Known) -> None:
             plan.mcp_tools.append((server, item["tool"]))
         else:
             plan.missing.append(f"the MCP server {item['server']}")
-    missing = [name for name in plan.agent.tools if name not in BUILT_IN]
+    missing = [name for name in plan.agent.tools if name not in known.tools]
     plan.missing += [f"the tool {name}" for name in missing]
-    plan.agent.tools = [name for name in plan.agent.tools if name in BUILT_IN]
+    plan.agent.tools = [name for name in plan.agent.tools if name in known.tools]
 
 
 def _wrong_values(agent: Agent, where: Where, known: Known) -> list[str]:

@@ -153,3 +153,11 @@ def test_a_key_that_was_for_a_killed_agent_does_not_open_others(coder: Agent) ->
 @pytest.mark.parametrize("action", ["show", "enable", "kill", "export"])
 def test_an_agent_that_is_not_there_is_named(action: str) -> None:
     assert refusal(action, "nobody") == "There is no agent 'nobody'. Agents: there are none."
+
+
+def test_a_tool_that_this_version_no_longer_has_stays_with_its_agent(coder: Agent, tmp_path: Path) -> None:
+    Agent.objects.update(tools=["bygone", "calculator"])
+    command("agent", "set", "coder", "temperature=0.5")
+    (tmp_path / "agents.toml").write_text(command("export").out)
+    assert command("import", str(tmp_path / "agents.toml")).out == "Agents: 1 as in the file.\n"
+    assert Agent.objects.get().tools == ["bygone", "calculator"]

@@ -10,7 +10,6 @@ from agents.management.backups.progress import Progress
 from agents.management.base import OpenFangCommand, program
 from agents.models import Agent, ApiKey, UsageRecord
 
-
 TABLES: dict[str, type[Model]] = {"agent": Agent, "key": ApiKey, "request": UsageRecord}
 
 
