@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -57,7 +58,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.stop)
         # At a terminal the system sends it when the terminal is closed; elsewhere an administrator does.
-        loop.add_signal_handler(signal.SIGHUP, self.stop if sys.stdin.isatty() else self.replace_all)
+        loop.add_signal_handler(signal.SIGHUP, self.stop if os.isatty(0) else self.replace_all)
         # Twice as many seats as workers: those that are dismissed have answers to end while others serve.
         with seats_file(2 * self._count) as self._seats:
             self._free = set(range(2 * self._count))

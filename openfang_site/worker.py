@@ -107,8 +107,9 @@ class SupervisorLink(Embedded):
         self._writer.set_result(writer)
         writer.write(READY)
         try:
-            async for line in reader:
-                self._hear(line)
+            with suppress(ConnectionError):  # it may have been killed before it read what it was told
+                async for line in reader:
+                    self._hear(line)
             if not engine.stopping:
                 logger.warning("The supervisor is gone; this worker stops.")
                 os.kill(os.getpid(), signal.SIGTERM)
