@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 from agents.admin.differences import VERBS, Comparison, Difference, who, why
 from agents.admin.formats import moment
 from agents.models import Agent, changes_of
+from agents.models.changes import FIRST_KNOWN
 from agents.versions import take_back, versions_of
 
 PER_PAGE = 20
@@ -38,8 +39,8 @@ def changes(versions: list[Any], earlier: Any = None) -> list[Change]:
     return [
         Change(
             version,
-            VERBS[version.history_type],
-            who(version),
+            "known" if version.history_change_reason == FIRST_KNOWN else VERBS[version.history_type],
+            "" if version.history_change_reason == FIRST_KNOWN else who(version),
             why(version),
             moment(version.history_date),
             compared.of(before, version) if before is not None else [],

@@ -25,7 +25,8 @@ from agents.models import (
     Unit,
     changes_of,
 )
-from agents.models.changes import SECRET_CHANGED, WATCHED
+from agents.models.changes import FIRST_KNOWN, SECRET_CHANGED, WATCHED
+from agents.setup.catalog_rows import sync_catalog
 from agents.setup.roles import ADMINISTRATOR, EDITOR, VIEWER, make_roles
 from tests.agents.admin_cast import agent_form, key, model, text
 from tests.agents.test_admin_roles import person
@@ -122,6 +123,18 @@ def test_the_lines_of_a_prompt_that_changed_are_shown_and_are_text(admin_client:
     assert entries(response)[0].endswith("changed Agent coder; System prompt: 1 line added, 1 line removed")
     page = response.content.decode()
     assert "<del>Be good.</del><ins>&lt;script&gt;alert(1)&lt;/script&gt;</ins>" in page
+
+
+def test_the_first_change_of_a_row_from_the_catalog_is_told_with_what_was_before(admin_client: Client) -> None:
+    sync_catalog()
+    groq = Provider.objects.get(name="groq")
+    was, groq.label = groq.label, "Fast"
+    groq.save()
+
+    assert entries(admin_client.get(LOG)) == [f"{NOBODY} changed Provider groq; Label: {was} -> Fast"]
+    newest, first = admin_client.get(f"/admin/agents/provider/{groq.pk}/history/").context["changes"]
+    assert (newest.verb, newest.who) == ("changed", NOBODY)
+    assert (first.verb, first.who, first.why) == ("known", "", FIRST_KNOWN)
 
 
 def test_each_entry_leads_to_the_thing_and_to_all_its_changes(admin_client: Client, coder: Agent) -> None:
