@@ -53,7 +53,7 @@ class AdminTokenAdmin(KeepsHistory, ModelAdmin):
     search_fields = ["name", "owner__username", "prefix"]
     search_help_text = "Name, owner, or how the token begins"
     actions_detail = ["revoke"]
-    add_fieldsets = [(None, {"fields": ["name", "scopes", ("expires_at", "requests_per_minute")]})]
+    add_fieldsets = [(None, {"fields": ["name", "scopes", "expires_at", "requests_per_minute"]})]
     fieldsets = [*add_fieldsets, ("Token", {"fields": [("characters", "owner", "state"), ("created", "used")]})]
     readonly_fields = ["characters", "owner", "state", "used", "created"]
 

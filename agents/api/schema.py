@@ -23,7 +23,16 @@ ERRORS = {
     "500": "The server failed.",
     "503": "The database or the limits cannot be asked at the moment.",
 }
-WITH_ID, WITH_BODY = {"404", "409"}, {"400", "409", "413", "415"}
+USUAL = {
+    "list": "List {several}",
+    "create": "Make {one}",
+    "retrieve": "Show {one}",
+    "partial_update": "Change {one}",
+    "destroy": "Delete {one}",
+}
+# What databases can store at most is no help to whoever reads the document.
+LARGEST = 2**31 - 1
+WITH_BODY = {"400", "409", "413", "415"}
 ERROR = {
     "type": "object",
     "description": "Every error, whatever its status.",
@@ -85,8 +94,21 @@ class Operations(AutoSchema):
     def get_tags(self) -> list[str]:
         return [self.path.split("/")[2]]
 
-    def get_summary(self) -> str | None:
-        return None
+    def get_operation_id(self) -> str:
+        action = getattr(self.view, "action", None)
+        if action in USUAL:
+            usual: str = super().get_operation_id()
+            return usual
+        return "_".join([*self.get_tags(), action] if action else self.path.split("/")[2:]).replace("-", "_")
+
+    def get_summary(self) -> str:
+        """Say in a line what an operation does: by its own words, or of the usual ones by those for all of them."""
+        if (usual := USUAL.get(self.view.operation)) and self.view.table is not None:
+            names = self.view.table._meta
+            article = "an" if str(names.verbose_name)[0] in "aeiouA" else "a"
+            return usual.format(one=f"{article} {names.verbose_name}", several=names.verbose_name_plural)
+        first: str = self.get_description().partition("\n")[0].partition(". ")[0]
+        return first.rstrip(".")
 
     def _is_list_view(self, serializer: Any = None) -> bool:
         answers = self.view.answers.get(self.view.operation)
@@ -113,4 +135,15 @@ def generated() -> dict[str, Any]:
     ApiView.schema = Operations()
     document: dict[str, Any] = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
     document["components"]["schemas"]["Error"] = ERROR
+    _forget_largest(document["components"])
     return document
+
+
+def _forget_largest(part: Any) -> None:
+    if isinstance(part, dict):
+        if part.get("type") == "integer" and part.get("maximum", 0) >= LARGEST:
+            del part["maximum"]
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            _forget_largest(inner)

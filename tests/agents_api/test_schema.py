@@ -81,7 +81,7 @@ def test_the_document_is_valid_and_the_same_for_everybody(api: Caller) -> None:
 def test_every_operation_tells_its_errors_and_what_it_is_for() -> None:
     for path, methods in document()["paths"].items():
         for method, operation in methods.items():
-            assert operation["description"], (method, path)
+            assert operation["description"] and operation["summary"], (method, path)
             assert {"401", "403", "429"} <= set(operation["responses"]), (method, path)
 
 

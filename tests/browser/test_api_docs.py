@@ -24,7 +24,7 @@ async def test_every_operation_is_shown_and_is_tried_out_with_the_session(page: 
     operations = sum(len(methods) for methods in document["paths"].values())
     await expect(page.locator(".opblock")).to_have_count(operations)
 
-    disable = page.locator("#operations-agents-agents_disable_create")
+    disable = page.locator("#operations-agents-agents_disable")
     await disable.locator(".opblock-summary-control").click()
     await disable.get_by_role("button", name="Try it out").click()
     await disable.get_by_placeholder("id").fill("blind")
