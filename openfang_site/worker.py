@@ -1,6 +1,7 @@
 """One process that serves requests: the only one, or one of several under a supervisor."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -53,6 +54,7 @@ def _serve(listener: socket.socket, seat: Seat | None, tell_ready: Callable[[], 
     warming_up: list[asyncio.Task[None]] = []
 
     def on_ready(_port: int) -> None:
+        gc.freeze()  # what is loaded stays: looking through it for garbage stops every stream for a tenth of a second
         tell_ready()
         if uses_embedded_model(engine.snapshot):
             warming_up.append(asyncio.get_running_loop().create_task(engine.providers.embedded.warm_up()))
