@@ -22,7 +22,7 @@ from psycopg.rows import dict_row
 from tests.services import new_databases
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_SECONDS = 30
+READY_SECONDS = 60
 # The data directories that casts were made in, and their keys, by what they were made for.
 _CASTS: dict[tuple[str, ...], tuple[Path, dict[str, str]]] = {}
 
