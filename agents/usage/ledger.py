@@ -56,6 +56,7 @@ class Ledger:
         self._queue: queue.SimpleQueue[Entry | Work | None] = queue.SimpleQueue()
         self._unwritten: list[Entry] = []
         self._several = False
+        self._refused = False
         self._posted: list[Work] = []
         self._waited_for: list[Work] = []
         self._renewed = time.monotonic()
@@ -74,7 +75,8 @@ class Ledger:
 
     @property
     def works(self) -> bool:
-        return self._thread.is_alive()
+        """Whether the database took what it was last given."""
+        return self._thread.is_alive() and not self._refused
 
     def stop(self) -> None:
         """Write what is left, give the lease back and end the thread."""
@@ -148,7 +150,7 @@ class Ledger:
             self._write()
             self._perform(self._waited_for)
             if time.monotonic() - self._renewed >= workers.RENEW_SECONDS:
-                self._guarded(partial(workers.renew, worker_id))
+                self._refused = self._guarded(partial(workers.renew, worker_id)) is not None
                 self._guarded(content.delete_expired)
                 self._guarded(retention.delete_old)
                 self._guarded(ModelPrice.objects.apply_due)
@@ -181,9 +183,11 @@ class Ledger:
         self._several = len(batch) > 1
         failure = self._guarded(partial(commit_entries, batch)) if batch else None
         if failure is None:
+            self._refused = False if batch else self._refused
             _confirm(batch)
             return
         if isinstance(failure, OperationalError):
+            self._refused = True
             # The whole database does not answer; each alone would wait for it as long again.
             self._unwritten = batch
             return
@@ -196,6 +200,8 @@ class Ledger:
     def _perform(self, works: list[Work]) -> None:
         while works:
             work = works.pop(0)
+            if work.done is not None and work.done.done():
+                continue  # whoever asked has waited long enough
             try:
                 _tell(work.done, work.function())
             except DatabaseError as error:
