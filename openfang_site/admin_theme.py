@@ -87,6 +87,7 @@ UNFOLD: dict[str, Any] = {
                         "link": reverse_lazy("audit_log"),
                         "permission": "agents.admin.audit.may_see",
                     },
+                    {"title": "Management API", "icon": "api", "link": reverse_lazy("api-docs")},
                 ],
             },
         ],

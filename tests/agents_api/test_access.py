@@ -12,7 +12,7 @@ from rest_framework.permissions import SAFE_METHODS
 
 from agents.api.views.docs import document
 from agents.limits.wrong_keys import wrong_keys
-from agents.models import AdminToken, Agent, ApiKey, Budget, Scope, changes_of
+from agents.models import AdminToken, Agent, ApiKey, Budget, Provider, Scope, changes_of
 from agents.setup.roles import ADMINISTRATOR, EDITOR, VIEWER, make_roles
 from tests.agents.admin_cast import model, request
 from tests.agents_api.conftest import Caller, error
@@ -242,6 +242,30 @@ class TestSession:
     def test_a_wrong_token_is_not_made_good_by_a_session(self, browser: Client) -> None:
         answer = browser.get("/api/agents", headers={"authorization": "Bearer ofa_wrong"})
         assert error(answer, 401)["code"] == "invalid_token"
+
+
+def test_no_secret_is_in_any_answer(
+    caller: Callable[..., Caller], rows: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = caller("admin")
+    _, key = ApiKey.objects.issue("carol")
+    ApiKey.objects.get(name="carol").rotate(timedelta(hours=1))
+    provider = Provider.objects.get(name="acme")
+    provider.keep_key("sk-kept-0123456789")
+    provider.save()
+    monkeypatch.setenv("ACME_API_KEY", "sk-environment-0123456789")
+    secrets = {"sk-kept", "sk-environment", key, token.raw, bytes(provider.encrypted_api_key).decode()}
+    for row in ApiKey.objects.all():
+        secrets |= {row.digest, row.previous_digest} - {""}
+    secrets |= set(AdminToken.objects.values_list("digest", flat=True))
+
+    told = []
+    for method, path, _ in operations(rows):
+        # What is deleted would not be there for those after it.
+        if method != "DELETE":
+            answer = token.client.generic(method, path, b"{}", content_type="application/json").content.decode()
+            told += [f"{method} {path}: {secret}" for secret in secrets if secret in answer]
+    assert told == []
 
 
 def test_no_answer_is_kept_on_its_way(caller: Callable[..., Caller]) -> None:
