@@ -1,6 +1,7 @@
 """Going on with what an earlier request has begun: a repeated request must not repeat what its tools have done."""
 
 import asyncio
+import time
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,9 @@ from agents.history import PastTurn
 from agents.models import Status
 from agents.transcripts import Origin, PastAnswer, PastRun
 from agents.usage.ledger import Ledger
+
+# For a run on another worker, whose client has probably left it: nobody here knows whether it is about to end.
+ENDING_SECONDS, ENDING_PAUSE = 1.0, 0.05
 
 
 class Beginning(Struct):
@@ -45,8 +49,7 @@ class Resumption:
         if origin.idempotency_key:
             beginning = await self._under_key(origin)
         else:
-            broken = await self._ledger.perform(partial(transcripts.broken_run, origin))
-            beginning = Beginning(broken.turns if broken else [])
+            beginning = Beginning(await self._broken_turns(origin))
         self._under_way[(origin.scope, origin.body_digest)] = UnderWay(origin.run_id, asyncio.current_task())
         return beginning
 
@@ -56,6 +59,18 @@ class Resumption:
         if under_way is not None and under_way.run_id == origin.run_id:
             under_way.ended.set()
             del self._under_way[(origin.scope, origin.body_digest)]
+
+    async def _broken_turns(self, origin: Origin) -> list[PastTurn]:
+        """Return what an earlier run of the same request has left if it broke, on whichever worker."""
+        deadline = time.monotonic() + ENDING_SECONDS
+        while (earlier := await self._ledger.perform(partial(transcripts.earlier_run, origin))) is not None:
+            if earlier.broke:
+                return earlier.turns
+            elsewhere = earlier.status == Status.RUNNING and earlier.worker_id != self._ledger.worker_id
+            if not elsewhere or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(ENDING_PAUSE)
+        return []
 
     async def _under_key(self, origin: Origin) -> Beginning:
         holder = await self._ledger.perform(partial(transcripts.claim, origin))

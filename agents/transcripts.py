@@ -41,6 +41,18 @@ class PastRun(Struct):
     answer: PastAnswer | None = None
 
 
+class EarlierRun(Struct):
+    """A run of the same request: how it stands, which worker has it, and the turns that it has left."""
+
+    status: Status
+    worker_id: UUID
+    turns: list[PastTurn]
+
+    @property
+    def broke(self) -> bool:
+        return self.status in BROKEN
+
+
 class Origin(Struct, frozen=True):
     """Whose a run is, and which request began it."""
 
@@ -87,8 +99,8 @@ def runs_of(run_ids: set[UUID], agent_id: UUID, scope: str) -> dict[UUID, list[P
     return {row.id: run.turns for row in rows if (run := _read(row)) is not None and run.turns}
 
 
-def broken_run(origin: Origin) -> PastRun | None:
-    """Return the latest run of the same body by the same caller that broke within the last minutes."""
+def earlier_run(origin: Origin) -> EarlierRun | None:
+    """Return the latest run of the same body by the same caller within the last minutes, if it has left anything."""
     rows = Transcript.objects.filter(
         scope=origin.scope,
         agent_id=origin.agent_id,
@@ -96,9 +108,10 @@ def broken_run(origin: Origin) -> PastRun | None:
         created_at__gt=timezone.now() - REPEAT,
     ).exclude(id=origin.run_id)
     latest = rows.order_by("-created_at").first()
-    if latest is None or not UsageRecord.objects.filter(id=latest.id, status__in=BROKEN).exists():
+    record = UsageRecord.objects.filter(id=latest.id).only("status", "worker_id").first() if latest else None
+    if latest is None or record is None or (run := _read(latest)) is None:
         return None
-    return _read(latest)
+    return EarlierRun(Status(record.status), record.worker_id, run.turns)
 
 
 def run_under_key(run_id: UUID, origin: Origin) -> tuple[Status, PastRun, bool] | None:

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 
+from tests.agents.acting import asks, turns_of
 from tests.agents.command_line import Installation
 from tests.live import Live
-from tests.live.asking import content_of, eventually, row_of
+from tests.live.asking import body, content_of, events_of, eventually, row_of, somebody, text_of
 from tests.live.colleague import Colleague
 from tests.openai_compat.limits_parts import assert_exact, make_keys
 from tests.openfang_site.workers_parts import PASSWORD, Client, a_client_of_each, two_workers, worker_ids
-from tests.upstream import Upstream, says
+from tests.upstream import Upstream, hangs, says
 
 RATE = 30
 
@@ -81,6 +82,19 @@ def test_an_answer_is_given_again_by_the_other(upstream: Upstream, clients: list
     first, again = (client.chat(headers=headers) for client in clients)
     assert content_of(first) == content_of(again) == "Once"
     assert again.headers["x-openfang-replayed"] == "true"
+
+
+def test_what_a_client_has_left_on_one_is_taken_up_by_the_other(upstream: Upstream, clients: list[Client]):
+    upstream.model("expert-model").says("Answer one.")
+    steward, before = upstream.model("steward-model"), len(upstream.requests)
+    steward.turns(asks("expert", "One?"), hangs(), says("Done."))
+    request = body("steward", stream=True, user=somebody())
+    with clients[0].stream("POST", "/v1/chat/completions", json=request):
+        upstream.wait_for_requests(before + 3)
+    answer = clients[1].post("/v1/chat/completions", json=request)
+    assert text_of(events_of(answer)) == "Done."
+    assert turns_of(upstream.requests[-1])[1:] == [("assistant", ["agent_ask"]), ("tool", "Answer one.")]
+    assert len(upstream.requests) == before + 4
 
 
 def test_a_pass_to_the_playground_opens_the_agent_on_both(pair: Live, upstream: Upstream, clients: list[Client]):
