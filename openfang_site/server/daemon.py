@@ -106,6 +106,7 @@ class Server(daphne.server.Server):  # type: ignore[misc]
 
     async def _drain(self) -> None:
         self.draining = True
+        self.port.take_all()
         await self.port.stopListening().asFuture(self.loop)
         self.seat.leave()
         for channel in tuple(self.channels):

@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.internet import tcp
 
+from openfang_site.listener import BACKLOG
 from openfang_site.seats import Seat
 from openfang_site.server.reactor import reactor
 
@@ -32,6 +33,11 @@ class SharedPort(tcp.Port):
             return
         self._has_waited = False
         self.numberAccepts = 1
+        super().doRead()
+
+    def take_all(self) -> None:
+        """Take whoever has connected: the system resets what still waits at a socket when that is closed."""
+        self.numberAccepts = BACKLOG
         super().doRead()
 
     def _go_on(self) -> None:

@@ -1,6 +1,7 @@
 """A signal lets running answers end, then cancels the rest, and leaves without a trace."""
 
 import signal
+from contextlib import ExitStack
 from http.client import HTTPConnection
 
 import pytest
@@ -42,6 +43,19 @@ def test_new_connections_are_refused_and_idle_ones_closed_while_an_answer_runs()
         with pytest.raises(ConnectionRefusedError):
             server.connect()
         slow.close()
+
+
+def test_who_has_connected_before_the_stop_is_answered():
+    """The system takes connections before the server does, and resets those that it has when the socket is closed."""
+    with serving() as server:
+        server.signal(signal.SIGSTOP)
+        with ExitStack() as stack:
+            waiting = [stack.enter_context(server.ask("GET /hello HTTP/1.1")) for _ in range(50)]
+            server.signal(signal.SIGTERM)
+            server.signal(signal.SIGCONT)
+            answers = [split(read_all(connection))[0].partition("\r\n")[0] for connection in waiting]
+        assert answers == ["http/1.1 200 ok"] * 50
+        assert server.wait() == (0, "")
 
 
 def test_a_request_that_is_still_being_sent_is_answered():
