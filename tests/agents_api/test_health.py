@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from tests.live import Live
-from tests.live.asking import ask
+from tests.live.asking import ask, eventually
 from tests.upstream import Upstream, says
 
 pytestmark = pytest.mark.django_db(databases=[])
@@ -56,6 +56,7 @@ def test_what_is_made_is_served_and_what_is_used_is_summed(live: Live, upstream:
     body = {"name": "made-by-api", "model": "scripted/scripted-model"}
 
     assert call(live, "POST", "/api/agents", raw, json=body).status_code == 201
+    eventually(lambda: "openfang:made-by-api" in call(live, "GET", "/v1/models").text)
     assert ask(live, "made-by-api").status_code == 200
 
     [row] = call(live, "GET", "/api/usage?agent=made-by-api", raw).json()["data"]
