@@ -16,6 +16,7 @@ import pytest
 from django.core.management import CommandError
 
 from agents.management.backups import postgresql
+from agents.management.base import program
 from tests.agents.command_line import ROOT, Installation
 from tests.live import Live
 from tests.live.asking import ask, content_of, eventually
@@ -27,6 +28,12 @@ from agents.models import Provider
 lab = Provider.objects.get(name="groq")
 lab.keep_key("gsk-kept-0123456789")
 lab.save()
+"""
+LEASE = """
+from datetime import timedelta
+from django.utils import timezone
+from agents.models import Worker
+Worker.objects.create(hostname="elsewhere", pid=1, lease_expires_at=timezone.now() + timedelta(hours=1))
 """
 KEPT_KEY = 'from agents.models import Provider; print(Provider.objects.get(name="groq").kept_key())'
 
@@ -155,6 +162,31 @@ def test_data_that_is_there_is_moved_away_only_when_that_is_asked_for(make, tmp_
         assert new.done("shell", "-c", program).endswith("[('writer',)]\n")
 
 
+def test_the_key_and_workspaces_of_a_directory_in_use_are_kept_also_where_its_database_is_new(
+    backup: Path, tmp_path: Path
+) -> None:
+    new = Database(tmp_path / "new")
+    workspace = new.data_dir / "workspaces" / "some-agent"
+    workspace.mkdir(parents=True)
+    (workspace / "notes.txt").write_text("of an agent")
+    (new.data_dir / "secret_key").write_text("of-before")
+
+    new.done("restore", str(backup))
+
+    [aside] = new.data_dir.glob("before-restore-*")
+    assert (aside / "secret_key").read_text() == "of-before"
+    assert (aside / "workspaces" / "some-agent" / "notes.txt").read_text() == "of an agent"
+
+
+def test_a_database_that_workers_elsewhere_serve_is_not_replaced(postgres, tmp_path):
+    served, path = Database(tmp_path / "served", postgres.new_database()), tmp_path / "backup.tar.gz"
+    served.done("spawn", "coder")
+    served.done("backup", str(path))
+    served.done("shell", "-c", LEASE)
+    refusal = Database(tmp_path / "elsewhere", served.url).refusal("restore", str(path), "--force")
+    assert refusal == "Workers serve this database: 1. Stop them first; a killed one counts for 20 s."
+
+
 def test_a_dump_that_fails_leaves_the_old_data_in_its_place(postgres, tmp_path):
     new, path = Database(tmp_path / "new", postgres.new_database()), tmp_path / "backup.tar.gz"
     new.done("spawn", "writer")
@@ -185,17 +217,21 @@ def test_a_server_is_backed_up_while_it_serves_and_not_restored_while_it_runs(
     assert len(live.usage()) == before + 1
     refused = Installation(live.data_dir)
     refused.environment = lambda more: live.env  # type: ignore[method-assign]
-    assert refused.refusal("restore", str(path), "--force").startswith(f"OpenFang is running already on {live.url} ")
+    assert refused.refusal("restore", str(path), "--force") == (
+        f"OpenFang is running on {live.url}. Stop it first: {program()} stop"
+    )
+    assert json.loads(live.manage("status", "--json").stdout)["url"] == live.url
     with tarfile.open(path) as archive:
         stamp = json.load(archive.extractfile("backup.json"))  # type: ignore[arg-type]
     if stamp["engine"] == "sqlite":
         restored = Database(tmp_path / "restored")
-        assert f", {before:,} requests." in restored.done("restore", str(path))
+        assert f", {before:,} request" in restored.done("restore", str(path))
 
 
 def test_a_restored_server_serves(backup: Path, tmp_path: Path) -> None:
     new = Database(tmp_path / "new")
     new.done("restore", str(backup))
+    assert not list(new.data_dir.glob("before-restore-*"))
     with new.server() as server:
         assert "coder" in server.greeting
         assert server.terminate() == 0

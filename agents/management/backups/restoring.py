@@ -15,9 +15,10 @@ from agents.management.backups import postgresql, sqlite
 from agents.management.backups.making import SECRET_KEY, WORKSPACES
 from agents.management.backups.progress import Progress
 from agents.management.backups.stamp import NAME, Stamp
-from agents.management.server_state import holding_data_dir
+from agents.management.base import program
+from agents.management.server_state import holding_data_dir, is_running, running_server
 from agents.models import Agent, UsageRecord, Worker
-from agents.setup import SetupError, prepare
+from agents.setup import prepare
 
 
 def restore_backup(path: Path, progress: Progress, *, force: bool) -> Path | None:
@@ -59,11 +60,12 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
 @contextmanager
 def _without_server() -> Iterator[None]:
     """Keep servers from starting on this data directory; refuse if one runs there."""
-    try:
-        with holding_data_dir():
-            yield
-    except SetupError as error:
-        raise CommandError(f"{error} A backup takes the place of data that nobody uses.") from None
+    if is_running():
+        note = running_server()
+        where = f" on {note.url}" if note else ""
+        raise CommandError(f"OpenFang is running{where}. Stop it first: {program()} stop")
+    with holding_data_dir():
+        yield
 
 
 def _first(archive: tarfile.TarFile) -> bytes:
@@ -99,7 +101,7 @@ def _refuse_served_database() -> None:
     if connection.vendor != "postgresql" or Worker._meta.db_table not in connection.introspection.table_names():
         return  # SQLite's one server holds the data directory
     if working := Worker.objects.filter(lease_expires_at__gt=timezone.now()).count():
-        raise CommandError(f"{working} workers serve this database. Stop them first; a killed one counts for 20 s.")
+        raise CommandError(f"Workers serve this database: {working}. Stop them first; a killed one counts for 20 s.")
 
 
 def _has_data() -> bool:
@@ -111,7 +113,8 @@ def _has_data() -> bool:
 
 def _put_in_place(unpacked: Path, data_dir: Path, progress: Progress) -> Path | None:
     aside: Path = data_dir / f"before-restore-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    old = bool(connection.introspection.table_names())
+    tables = bool(connection.introspection.table_names())
+    old = tables or _has_files(data_dir)
     if connection.vendor == "sqlite":
         sqlite.check(unpacked / sqlite.NAME, progress)
         if old:
@@ -119,7 +122,7 @@ def _put_in_place(unpacked: Path, data_dir: Path, progress: Progress) -> Path | 
             sqlite.move_away(aside)
         sqlite.load(unpacked / sqlite.NAME)
     else:
-        _load_postgresql(unpacked / postgresql.NAME, schema_of(aside) if old else None, progress)
+        _load_postgresql(unpacked / postgresql.NAME, schema_of(aside) if tables else None, progress)
     connections.close_all()
     for part in (SECRET_KEY, WORKSPACES):
         if old and (data_dir / part).exists():
@@ -129,6 +132,13 @@ def _put_in_place(unpacked: Path, data_dir: Path, progress: Progress) -> Path | 
             (unpacked / part).replace(data_dir / part)
     (data_dir / SECRET_KEY).chmod(0o600)
     return aside if old else None
+
+
+def _has_files(data_dir: Path) -> bool:
+    """Say whether a data directory was in use; a key that was just made for it opens nothing."""
+    database = Path(connection.settings_dict["NAME"]).name  # that SQLite opens just to look, with files beside it
+    made_by_looking = (SECRET_KEY, "server.lock", "setup.lock", ".openfang-", database)
+    return any(not path.name.startswith(made_by_looking) for path in data_dir.iterdir())
 
 
 def schema_of(aside: Path) -> str:
