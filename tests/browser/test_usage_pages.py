@@ -23,6 +23,7 @@ handy.save()
 McpServer.objects.create(name="time", url="http://mcp.test/mcp")
 Memory.objects.create(agent=handy, scope=f"key:{ApiKey.objects.get(name='alice').pk}/u-1", text="Likes tea.")
 """
+pytestmark = pytest.mark.slow
 LIST = "/admin/agents/usagerecord/"
 ROWS = "#result_list > tbody tr"
 
