@@ -59,8 +59,9 @@ class AdminTokenQuerySet(models.QuerySet["AdminToken"]):
         return token if token.state == "active" and token.owner.is_active and token.owner.is_staff else None
 
     def note_use(self, token: "AdminToken", moment: datetime) -> None:
-        """Write when a token was last used, to the minute."""
-        self.filter(pk=token.pk).exclude(last_used_at__gt=moment - timedelta(minutes=1)).update(last_used_at=moment)
+        """Write when a token was last used, to the minute: most requests need not write at all."""
+        if token.last_used_at is None or token.last_used_at <= moment - timedelta(minutes=1):
+            self.filter(pk=token.pk).update(last_used_at=moment)
 
 
 class AdminToken(Ending):

@@ -197,6 +197,12 @@ def test_the_use_of_a_token_is_noted(caller: Callable[..., Caller]) -> None:
 
     used = AdminToken.objects.get().last_used_at
     assert used is not None and timezone.now() - used < timedelta(minutes=1)
+    token.get("/api/agents")
+    assert AdminToken.objects.get().last_used_at == used
+    AdminToken.objects.update(last_used_at=used - timedelta(minutes=2))
+    token.get("/api/agents")
+    again = AdminToken.objects.get().last_used_at
+    assert again is not None and again >= used
 
 
 class TestSession:

@@ -1,6 +1,5 @@
 """/api/agents: made, listed, found by name or id, changed, cloned, disabled, deleted, brought back."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,7 +7,6 @@ from django.contrib.auth.models import User
 
 from agents.models import Agent, AgentFallback, McpServer, Revision, changes_of
 from agents.profiles import load_profile
-from agents.setup.roles import EDITOR
 from tests.agents.admin_cast import model
 from tests.agents_api.conftest import Caller, error
 
@@ -246,38 +244,6 @@ def test_a_version_whose_model_is_gone_is_not_brought_back(api: Caller, coder: A
     changes_of(Agent).filter(history_id=first).update(model_id=999_999)
 
     assert error(api.post(f"/api/agents/coder/history/{first}/restore"), 400)["param"] == "model"
-
-
-class TestPrograms:
-    """Whoever may not give agents programs of the server's machine gives them none here either."""
-
-    @pytest.fixture
-    def editor(self, caller: Callable[..., Caller]) -> Caller:
-        return caller("agents:write", role=EDITOR)
-
-    def test_an_editor_makes_agents_without_programs(self, editor: Caller) -> None:
-        McpServer.objects.create(name="local", transport="stdio", command="uvx")
-
-        assert editor.post("/api/agents", {"name": "x", "tools": ["calculator"]}).status_code == 201
-        for body, param in (
-            ({"tools": ["shell"]}, "tools"),
-            ({"mcp_tools": [{"server": "local"}]}, "mcp_tools"),
-        ):
-            found = error(editor.post("/api/agents", {"name": "y", **body}), 400)
-            assert (found["param"], found["code"]) == (param, "permission_denied")
-            assert error(editor.patch("/api/agents/x", body), 400)["param"] == param
-
-    def test_an_editor_changes_no_agent_that_has_a_program(self, editor: Caller, api: Caller) -> None:
-        agent = Agent.objects.create(name="ops", tools=["shell"])
-        version = changes_of(Agent).get(id=agent.id).history_id
-
-        for path in ("clone", "enable", "disable", f"history/{version}/restore"):
-            assert error(editor.post(f"/api/agents/ops/{path}"), 403)["code"] == "permission_denied"
-        assert error(editor.patch("/api/agents/ops", {"system_prompt": "rm"}), 403)["code"] == "permission_denied"
-        api.patch("/api/agents/ops", {"tools": []})
-        assert error(editor.post(f"/api/agents/ops/history/{version}/restore"), 403)["code"] == "permission_denied"
-        agent.refresh_from_db()
-        assert agent.tools == []
 
 
 def test_a_list_takes_the_same_number_of_queries_however_long_it_is(
