@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import httpx2
@@ -109,7 +109,7 @@ def limited_keys(site: Topology, **wanted: object) -> dict[str, str]:
     return make_keys(*site.workers, **wanted)
 
 
-async def passed(workers: list[Live], key: str, count: int) -> int:
+async def passed(workers: Sequence[Live], key: str, count: int) -> int:
     """Send so many requests at once to each of these workers, and return how many were not refused."""
     asking = [asyncio.create_task(Client(worker.url, key).ask("listener")) for worker in workers for _ in range(count)]
     statuses = Counter(answer.status for answer in await ended(asking))

@@ -1,7 +1,6 @@
 """The servers of docker-compose.yml as processes: two workers on one PostgreSQL and one Redis, behind Caddy."""
 
 import os
-import re
 import shutil
 import signal
 import socket
@@ -10,11 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx2
 import openai
 
+from tests.deploy.names import Names
 from tests.live import Live
 from tests.live.server import ROOT
 from tests.services import Postgres, Redis, Service, missing_programs
@@ -28,14 +27,48 @@ def missing() -> list[str]:
     return [*missing_programs(), *(["caddy"] if shutil.which("caddy") is None else [])]
 
 
+class Worker(Live):
+    """A server of the service `web`: at an address of its own, and at the port that all of them have."""
+
+    def __init__(self, data_dir: Path, address: str, port: int, *, cast: str = "", env: dict[str, str]) -> None:
+        super().__init__(data_dir, cast=cast, env=env)
+        self.address = address
+        self._port = port
+
+    def start(self, *args: str) -> None:
+        super().start("--host", self.address, "--port", str(self._port), *args)
+
+
 class Topology:
     """`workers` behind the proxy at `url`; they share a database, a cache and a data directory."""
 
-    def __init__(self, workers: list[Live], url: str, postgres: Postgres, redis: Redis) -> None:
-        self.workers = workers
-        self.url = url
+    def __init__(self, directory: Path, postgres: Postgres, redis: Redis) -> None:
         self.postgres = postgres
         self.redis = redis
+        self.url = ""
+        self.port = free_port()
+        self.workers: list[Worker] = []
+        self._directory = directory
+        self._started = 0
+        self._env = {
+            "OPENFANG_API_KEY": KEY,
+            "OPENFANG_TRUSTED_PROXIES": "127.0.0.1",
+            **{service.variable: service.new_database() for service in (postgres, redis)},
+        }
+
+    def add_worker(self, cast: str = "") -> Worker:
+        """Start one more, which the proxy finds."""
+        self._started += 1
+        worker = Worker(self._directory, f"127.0.0.{self._started}", self.port, cast=cast, env=self._env)
+        self.workers.append(worker)  # known by name before it listens, as containers are
+        worker.__enter__()
+        return worker
+
+    def remove_worker(self, worker: Worker) -> int:
+        """Have one end and return its exit code; it is known by name until then."""
+        code = worker.stop()
+        self.workers.remove(worker)
+        return code
 
     def client(self) -> openai.OpenAI:
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key=KEY, max_retries=0, timeout=30)
@@ -48,23 +81,25 @@ class Topology:
 def running_topology(directory: Path, cast: str) -> Iterator[Topology]:
     """Start everything, and end it again."""
     with ExitStack() as stack:
-        env = {"OPENFANG_API_KEY": KEY, "OPENFANG_TRUSTED_PROXIES": "127.0.0.1"}
         postgres, redis = Postgres(directory / "postgres"), Redis(directory / "redis")
         for service in (postgres, redis):
             stack.callback(service.stop)
             service.start()
-            env[service.variable] = service.new_database()
         data = directory / "data"
         data.mkdir()
-        workers = [stack.enter_context(Live(data, cast=cast, env=env)), stack.enter_context(Live(data, env=env))]
-        url = stack.enter_context(_proxy(directory, [worker.url for worker in workers]))
-        yield Topology(workers, url, postgres, redis)
+        topology = Topology(data, postgres, redis)
+        stack.callback(lambda: [worker.stop() for worker in topology.workers])
+        topology.add_worker(cast)
+        topology.add_worker()
+        names = stack.enter_context(Names(lambda: [worker.address for worker in topology.workers]))
+        topology.url = stack.enter_context(_proxy(directory, topology.port, names.port))
+        yield topology
 
 
 def start_again(worker: Live) -> None:
     """Start a worker that has ended where it was, so that the proxy finds it."""
     worker.log.close()
-    worker.start("--port", str(urlsplit(worker.url).port))
+    worker.start()
 
 
 def ready(worker: Live) -> bool:
@@ -99,14 +134,12 @@ def gone(service: Service) -> Iterator[None]:
 
 
 @contextmanager
-def _proxy(directory: Path, upstreams: list[str]) -> Iterator[str]:
-    """Run Caddy with the project's own Caddyfile, but for the names: there is no DNS that knows these workers."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    addresses = " ".join(url.removeprefix("http://") for url in upstreams)
-    written = (ROOT / "deploy/Caddyfile").read_text()
-    text, replaced = re.subn(r"dynamic a \{.*?\}", f"to {addresses}", written, flags=re.DOTALL)
-    assert replaced == 1
+def _proxy(directory: Path, workers: int, names: int) -> Iterator[str]:
+    """Run Caddy with the project's own Caddyfile, told the port of the workers and that of whom to ask for names."""
+    port = free_port()
+    text = (ROOT / "deploy/Caddyfile").read_text()
+    assert text.count("port 4200") == 1
+    text = text.replace("port 4200", f"port {workers}\nresolvers 127.0.0.1:{names}")
     file = directory / "Caddyfile"
     file.write_text(text)
     env = {**os.environ, "HOME": str(directory), "OPENFANG_SITE": f"http://127.0.0.1:{port}"}
@@ -122,6 +155,12 @@ def _proxy(directory: Path, upstreams: list[str]) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _ready(url: str) -> bool:
