@@ -53,7 +53,7 @@ async def watching(
 
 def changed(ids: Iterable[uuid.UUID]) -> None:
     """What the ledger sends after a commit."""
-    requests_changed.send(Ledger, ids=list(ids), loop=asyncio.get_running_loop())
+    requests_changed.send(Ledger, ids=list(ids), closed=[], loop=asyncio.get_running_loop())
 
 
 @pytest.mark.django_db(transaction=True)
