@@ -131,6 +131,7 @@ class Operations(AutoSchema):
 
 
 def generated() -> dict[str, Any]:
+    """Return the OpenAPI document of every endpoint below /api."""
     # Only now: DRF's routers look at every attribute of a view, and would load all this at the start.
     ApiView.schema = Operations()
     document: dict[str, Any] = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
