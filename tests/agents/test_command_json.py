@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 
 from agents.models import ApiKey
 from tests.agents.command_line import Installation, command
@@ -58,6 +59,17 @@ def test_budgets() -> None:
     assert (server["key"], server["agent"], server["period"], server["unit"]) == (None, None, "month", "usd")
     assert (float(server["limit"]), float(server["spent"])) == (20.5, 0)
     assert (agent["agent"], agent["limit"], agent["unit"]) == ("coder", 1000, "tokens")
+
+
+@pytest.mark.django_db
+def test_tokens() -> None:
+    assert said("token", "list") == []
+    User.objects.create_superuser("ada")
+    raw = command("token", "create", "ci", "--scope", "agents:write", "--expires", "2199-01-01").out.strip()
+    [token] = said("token", "list")
+    assert (token["name"], token["owner"], token["scopes"], token["state"]) == ("ci", "ada", ["agents:write"], "active")
+    assert token["expires_at"] == "2199-01-01T00:00:00+00:00"
+    assert raw not in command("token", "list", "--json").out
 
 
 def test_a_server_that_does_not_run(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError
 from django.core.management.base import CommandParser
 
-from agents.management.base import OpenFangCommand, program, table
-from agents.management.commands.key import limit, moment, when
+from agents.management.base import OpenFangCommand, add_json, program, table
+from agents.management.commands.key import iso, limit, moment, when
 from agents.models import AdminToken, Scope
 from agents.models.admin_token import REQUESTS_PER_MINUTE
 from agents.setup import prepare
@@ -14,7 +14,7 @@ from agents.setup import prepare
 
 class Command(OpenFangCommand):
     help = "Make, list and revoke admin tokens: what programs manage this server with, over /api."
-    examples = ["token create deployment --scope agents:write --expires 90d", "token list"]
+    examples = ["token create deployment --scope agents:write --expires 90d", "token list --json"]
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -37,7 +37,7 @@ class Command(OpenFangCommand):
             metavar="N",
             help=f"requests a minute; 0 is no limit (default: {REQUESTS_PER_MINUTE})",
         )
-        actions.add_parser("list", help="list the tokens")
+        add_json(actions.add_parser("list", help="list the tokens"))
         revoke = actions.add_parser("revoke", help="end a token's life; it cannot be brought back")
         revoke.add_argument("name")
 
@@ -48,7 +48,7 @@ class Command(OpenFangCommand):
         elif action == "revoke":
             self.revoke(options["name"].strip())
         else:
-            self.list()
+            self.list(as_json=options["json"])
 
     def create(
         self, *, name: str, scope: list[str], expires: datetime | None, user: str | None, rpm: int, **_: Any
@@ -65,8 +65,11 @@ class Command(OpenFangCommand):
         self.explain(f"it expires {when(expires)}. Keep it, it is not shown again:")
         self.stdout.write(raw)
 
-    def list(self) -> None:
+    def list(self, *, as_json: bool) -> None:
         tokens = AdminToken.objects.select_related("owner")
+        if as_json:
+            self.write_json([facts_of(token) for token in tokens])
+            return
         if not tokens:
             self.stdout.write(f"There are no tokens. To make one: {program()} token create NAME --scope agents:read")
             return
@@ -80,7 +83,7 @@ class Command(OpenFangCommand):
                 f"{token.created_at:%Y-%m-%d}",
                 when(token.last_used_at),
                 when(token.expires_at),
-                token.state if token.owner.is_active and token.owner.is_staff else "owner inactive",
+                state(token),
             ]
             for token in tokens
         ]
@@ -95,6 +98,25 @@ class Command(OpenFangCommand):
             return
         token.revoke()
         self.stdout.write(f"Revoked the token {name}.")
+
+
+def state(token: AdminToken) -> str:
+    return token.state if token.owner.is_active and token.owner.is_staff else "owner inactive"
+
+
+def facts_of(token: AdminToken) -> dict[str, Any]:
+    """Return what programs may know of a token: everything but its characters."""
+    return {
+        "name": token.name,
+        "prefix": token.prefix,
+        "owner": token.owner.username,
+        "scopes": token.scopes,
+        "requests_per_minute": token.requests_per_minute or None,
+        "created_at": iso(token.created_at),
+        "last_used_at": iso(token.last_used_at),
+        "expires_at": iso(token.expires_at),
+        "state": state(token),
+    }
 
 
 def find_user(name: str | None) -> User:
