@@ -17,6 +17,9 @@ validate_slug_name = RegexValidator(
     "Use 1 to 64 of a-z, 0-9, dot, underscore and hyphen, beginning with a letter or digit.",
 )
 
+# The settings of the server itself: what they hold must not be sent to an address that somebody enters.
+OWN_VARIABLES = r"^(OPENFANG_|EMAIL_|OTEL_|DATABASE_URL$|REDIS_URL$|BRAVE_API_KEY$)"
+
 
 def validate_base_url(url: str) -> None:
     """Refuse what cannot be called; unlike Django's URL field, take hosts without a dot, as in http://ollama:11434/v1."""
@@ -65,7 +68,10 @@ class Provider(Served):
         "key variable",
         max_length=100,
         blank=True,
-        validators=[RegexValidator(r"^[A-Za-z_][A-Za-z0-9_]*$", "Not the name of an environment variable.")],
+        validators=[
+            RegexValidator(r"^[A-Za-z_][A-Za-z0-9_]*$", "Not the name of an environment variable."),
+            RegexValidator(OWN_VARIABLES, "This variable is a setting of this server, not a key.", inverse_match=True),
+        ],
         help_text="The environment variable that holds the key. Empty: no key is sent.",
     )
     encrypted_api_key = models.BinaryField(default=b"", editable=False)

@@ -52,6 +52,10 @@ def test_a_key_that_is_not_here_yet_is_a_warning(monkeypatch):
             ["lab", "--base-url", "http://127.0.0.1/v1", "--api-key-env", "A-B"],
             "Not the name of an environment variable",
         ),
+        (
+            ["lab", "--base-url", "http://127.0.0.1/v1", "--api-key-env", "OPENFANG_SECRET_KEY"],
+            "This variable is a setting of this server, not a key.",
+        ),
         (["lab"], "the following arguments are required: --base-url"),
     ],
 )
