@@ -29,7 +29,7 @@ def serve_agents(host: str, port: int, workers: int, tell: Callable[[str], None]
         )
     with holding_data_dir():
         prepare()
-        public = not _is_loopback(host)
+        public = not is_loopback(host)
         if public and not (settings.OPENFANG_API_KEY or ApiKey.objects.exists()):
             raise SetupError(
                 f"Serving on {host} would let anybody in: there is no API key. To make one: {program()} key create NAME"
@@ -65,7 +65,7 @@ def _supervise(listener: socket.socket, workers: int, on_ready: Callable[[Snapsh
     asyncio.run(run())
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Say whether nobody but this machine can reach that address."""
     try:
         addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None, flags=socket.AI_PASSIVE)}

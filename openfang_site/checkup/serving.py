@@ -14,7 +14,7 @@ from agents.management.server_state import ServerNote, is_running, running_serve
 from agents.models import ApiKey
 from openfang_site.checkup.finding import Finding, ok, problem
 from openfang_site.listener import CannotListen, PortTaken, listen
-from openfang_site.serving import _is_loopback
+from openfang_site.serving import is_loopback
 
 SECONDS = 5
 
@@ -62,7 +62,7 @@ def keys() -> Iterator[Finding]:
     made = bool(settings.OPENFANG_API_KEY) + (ApiKey.objects.count() if has_table else 0)
     if made:
         yield ok("access", f"{made} API key{'s' if made > 1 else ''}: every request needs one.")
-    elif _is_loopback(settings.OPENFANG_HOST):
+    elif is_loopback(settings.OPENFANG_HOST):
         yield ok("access", "There is no API key: programs on this machine need none, others are not let in.")
     else:
         text = f"Others reach {settings.OPENFANG_HOST} (OPENFANG_HOST), and there is no API key: it will not start."
