@@ -94,6 +94,7 @@ def write_clone(root: Path) -> Checkout:
     checkout = Checkout(root)
     checkout.require(write_wheel(root, "greeting", "1.0"))
     checkout.require(write_wheel(root, "model", "1.0"), file="requirements-model.txt")
+    checkout.require(file="requirements-otel.txt")
     checkout.require("-r requirements.txt", file="requirements-dev.txt")
     return checkout
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from django.core.management import CommandError
@@ -63,18 +64,18 @@ class Database(Installation):
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     if "postgresql" in missing_programs():
         pytest.skip("PostgreSQL is not installed")
-    directory = tmp_path_factory.mktemp("service")
-    for parent in (directory, *directory.parents[:2]):
-        parent.chmod(0o711)  # it runs as another user
-    service = Postgres(directory / "postgres")
-    yield service.start()
-    service.stop()
+    # Not in pytest's directory, which PostgreSQL's own user may not enter.
+    with TemporaryDirectory(prefix="openfang-postgres-") as directory:
+        Path(directory).chmod(0o711)
+        service = Postgres(Path(directory, "postgres"))
+        yield service.start()
+        service.stop()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def engine(request: pytest.FixtureRequest) -> Postgres | None:
     return None if request.param == "sqlite" else request.getfixturevalue("postgres")
 
@@ -178,6 +179,7 @@ def test_the_key_and_workspaces_of_a_directory_in_use_are_kept_also_where_its_da
     assert (aside / "workspaces" / "some-agent" / "notes.txt").read_text() == "of an agent"
 
 
+@pytest.mark.slow
 def test_a_database_that_workers_elsewhere_serve_is_not_replaced(postgres, tmp_path):
     served, path = Database(tmp_path / "served", postgres.new_database()), tmp_path / "backup.tar.gz"
     served.done("spawn", "coder")
@@ -187,6 +189,7 @@ def test_a_database_that_workers_elsewhere_serve_is_not_replaced(postgres, tmp_p
     assert refusal == "Workers serve this database: 1. Stop them first; a killed one counts for 20 s."
 
 
+@pytest.mark.slow
 def test_a_dump_that_fails_leaves_the_old_data_in_its_place(postgres, tmp_path):
     new, path = Database(tmp_path / "new", postgres.new_database()), tmp_path / "backup.tar.gz"
     new.done("spawn", "writer")
@@ -196,6 +199,7 @@ def test_a_dump_that_fails_leaves_the_old_data_in_its_place(postgres, tmp_path):
     assert "writer" in new.done("agents")
 
 
+@pytest.mark.slow
 def test_a_backup_of_one_engine_is_none_of_the_other(backup, postgres, tmp_path):
     new = Database(tmp_path / "new", postgres.new_database())
     assert new.refusal("restore", str(backup)) == (

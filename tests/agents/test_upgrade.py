@@ -35,6 +35,7 @@ def newest() -> set[str]:
     return {f"agents.{name}" for app, name in MigrationLoader(None).disk_migrations if app == "agents"}
 
 
+@pytest.mark.slow
 def test_a_backup_of_the_first_version_is_served_by_this_one(make: Callable[[str], Database], tmp_path: Path) -> None:
     old, new, path = make("old"), make("new"), tmp_path / "backup.tar.gz"
     old_database(old, 500)
