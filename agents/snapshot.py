@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from agents import catalog
 from agents.errors import AgentNotFound
@@ -246,7 +246,7 @@ class SnapshotKeeper:
                 if Revision.current() != self.current.revision:
                     self.current = read_snapshot()
                 failing = False
-            except DatabaseError as error:
+            except (DatabaseError, InterfaceError) as error:
                 if not failing:
                     logger.warning("The database does not answer; agents are served as last read: %s", error)
                 failing = True

@@ -6,10 +6,9 @@ Both are answered before Django, which would insist on OPENFANG_ALLOWED_HOSTS: p
 import asyncio
 import json
 import time
-from functools import cache
 from typing import Any
 
-from django.core.cache import cache as shared_cache
+from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
@@ -22,6 +21,8 @@ from agents.runs import engine
 PATHS = ("/healthz", "/readyz")
 ANSWER_SECONDS = 3.0
 KEPT_SECONDS = 1.0  # so that strangers who ask in a loop cost nothing
+# Read at the start: an upgrade changes the files under a process that serves on.
+KNOWN_MIGRATIONS = frozenset(MigrationLoader(None).disk_migrations)
 LONGEST_BACKLOG = 1000  # rows that wait to be written: a commit takes hundreds
 
 
@@ -84,17 +85,12 @@ async def look() -> dict[str, bool]:
 
 def migrated() -> bool:
     """Say whether the database has every migration of this version; a later version's may be there, too."""
-    return known_migrations() <= MigrationRecorder(connection).applied_migrations().keys()
-
-
-@cache
-def known_migrations() -> frozenset[tuple[str, str]]:
-    return frozenset(MigrationLoader(None).disk_migrations)
+    return MigrationRecorder(connection).applied_migrations().keys() >= KNOWN_MIGRATIONS
 
 
 def cache_answers() -> bool:
     try:
-        shared_cache.get("openfang-ready")
+        cache.get("openfang-ready")
     except LimitsUnavailable:
         return False
     return not outage.holds

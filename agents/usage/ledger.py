@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.dispatch import Signal
 from msgspec import Struct
 
@@ -204,17 +204,17 @@ class Ledger:
                 continue  # whoever asked has waited long enough
             try:
                 _tell(work.done, work.function())
-            except DatabaseError as error:
+            except (DatabaseError, InterfaceError) as error:
                 logger.warning("The database does not answer: %s", error)
                 connection.close()
                 _tell(work.done, UsageNotRecorded("The server's database does not answer."))
 
-    def _guarded(self, work: Callable[[], object]) -> DatabaseError | None:
+    def _guarded(self, work: Callable[[], object]) -> DatabaseError | InterfaceError | None:
         """Do something in a transaction of its own, and return what it failed with, if it did."""
         try:
             with own_turn():
                 work()
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             logger.warning("Usage could not be written, it will be tried again: %s", error)
             connection.close()
             return error
