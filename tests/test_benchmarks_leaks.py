@@ -14,6 +14,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reaso
 CLEAN = Held(tasks=1, threads=8, sockets=5, open_rows=0, megabytes=120.0)
 
 
+@pytest.mark.slow
 async def test_streams_of_which_some_are_left_leave_nothing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(leaks, "GROWTH", 2.0)  # after so few streams the server still grows
     said: list[str] = []

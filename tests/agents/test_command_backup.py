@@ -24,6 +24,8 @@ from tests.live.asking import ask, content_of, eventually
 from tests.services import Postgres, missing_programs
 from tests.upstream import Upstream, says
 
+pytestmark = pytest.mark.slow
+
 KEEP_KEY = """
 from agents.models import Provider
 lab = Provider.objects.get(name="groq")
@@ -75,7 +77,7 @@ def postgres() -> Iterator[Postgres]:
         service.stop()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def engine(request: pytest.FixtureRequest) -> Postgres | None:
     return None if request.param == "sqlite" else request.getfixturevalue("postgres")
 
@@ -179,7 +181,6 @@ def test_the_key_and_workspaces_of_a_directory_in_use_are_kept_also_where_its_da
     assert (aside / "workspaces" / "some-agent" / "notes.txt").read_text() == "of an agent"
 
 
-@pytest.mark.slow
 def test_a_database_that_workers_elsewhere_serve_is_not_replaced(postgres, tmp_path):
     served, path = Database(tmp_path / "served", postgres.new_database()), tmp_path / "backup.tar.gz"
     served.done("spawn", "coder")
@@ -189,7 +190,6 @@ def test_a_database_that_workers_elsewhere_serve_is_not_replaced(postgres, tmp_p
     assert refusal == "Workers serve this database: 1. Stop them first; a killed one counts for 20 s."
 
 
-@pytest.mark.slow
 def test_a_dump_that_fails_leaves_the_old_data_in_its_place(postgres, tmp_path):
     new, path = Database(tmp_path / "new", postgres.new_database()), tmp_path / "backup.tar.gz"
     new.done("spawn", "writer")
@@ -199,7 +199,6 @@ def test_a_dump_that_fails_leaves_the_old_data_in_its_place(postgres, tmp_path):
     assert "writer" in new.done("agents")
 
 
-@pytest.mark.slow
 def test_a_backup_of_one_engine_is_none_of_the_other(backup, postgres, tmp_path):
     new = Database(tmp_path / "new", postgres.new_database())
     assert new.refusal("restore", str(backup)) == (

@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import pytest
+
 from tests.live import Live
 from tests.live.asking import ask, eventually, row_of
 from tests.upstream import Upstream, Usage
+
+pytestmark = pytest.mark.slow
 
 ENTER = """
 from datetime import timedelta

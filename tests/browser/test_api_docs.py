@@ -1,9 +1,12 @@
 """/api/docs in a browser: it asks who it is, shows every operation, and tries one out."""
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NAME, PASSWORD, log_in
 from tests.live import Live
+
+pytestmark = pytest.mark.slow
 
 
 async def test_whoever_is_not_logged_in_is_asked_to(page: Page, site: Live) -> None:

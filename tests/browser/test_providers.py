@@ -1,10 +1,13 @@
 """The pages of providers in a browser: testing one, and finding and adding its models by keyboard."""
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import log_in, serious_problems
 from tests.live import Live
 from tests.upstream import Upstream
+
+pytestmark = pytest.mark.slow
 
 
 def provider_page(site: Live, name: str, page: str) -> str:

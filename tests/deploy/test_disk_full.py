@@ -54,7 +54,7 @@ async def test_a_full_disk_holds_answers_up_and_forgets_none(server: Live, upstr
         for refusal in await asyncio.gather(newcomer.ask(), newcomer.ask(stream=True)):
             assert refusal is not None
             assert (refusal.status, refusal.error) == (503, NOT_RECORDED)
-        assert (await asyncio.to_thread(readiness, server)) == (503, "failed")
+        await asyncio.to_thread(eventually, lambda: readiness(server) == (503, "failed"))
         upstream.release()
         await upstream.idle()
         assert not reading.done(), "an answer ended before its row was closed"

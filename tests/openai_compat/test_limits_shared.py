@@ -22,6 +22,8 @@ from tests.openai_compat.limits_parts import (
 from tests.services import Redis
 from tests.upstream import Upstream, says, stalls
 
+pytestmark = pytest.mark.slow
+
 RATES = [1, 60, 600]
 Pair = tuple[Redis, list[Live]]
 

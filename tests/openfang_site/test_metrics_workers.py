@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from openfang_site.observability.metrics import responses
 from openfang_site.observability.workers import GONE_SECONDS, desk
 from tests.live.asking import eventually
 from tests.live.server import ROOT
 from tests.openfang_site.metrics_parts import Figures
 from tests.openfang_site.workers_parts import Client, two_workers
+
+pytestmark = pytest.mark.slow
 
 NAME = "openfang_http_responses_total"
 COLLEAGUE = """

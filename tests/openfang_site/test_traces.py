@@ -187,6 +187,7 @@ def test_a_collector_that_does_not_answer_delays_no_request_and_a_stop_sends_wha
         assert run.name == "invoke_agent coder"
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_not_there_does_not_hold_up_requests_or_a_stop(upstream: Upstream, tmp_path: Path):
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", **SOON}
     with Live(tmp_path, cast=upstream.base_url, env=env) as live:
