@@ -54,7 +54,10 @@ class Amounts(Struct, frozen=True):
 
 
 class Hold(Struct, eq=False):
-    """What one run holds of its budgets, in the periods in which it began; `refusal` if it could not have it."""
+    """What one run holds of its budgets, in the periods in which it began; `refusal` if it could not have it.
+
+    `starts` are those periods' beginnings, budget by budget.
+    """
 
     record_id: UUID
     began: datetime
@@ -62,36 +65,33 @@ class Hold(Struct, eq=False):
     reserved: Amounts
     used: Amounts = field(default_factory=Amounts)
     refusal: BudgetExceeded | None = None
+    starts: tuple[tuple[BudgetSpec, datetime], ...] = ()
 
-    def starts(self) -> Iterable[tuple[BudgetSpec, datetime]]:
-        return ((budget, budget.period.start(self.began)) for budget in self.budgets)
+    def __post_init__(self) -> None:
+        self.starts = tuple((budget, budget.period.start(self.began)) for budget in self.budgets)
 
 
-def reserve(holds: Collection[Hold]) -> None:
-    """Reserve for runs that begin, or set their `refusal`; those that come first are served first."""
-    if not holds:
+def enter(*, ended: Collection[Hold] = (), begun: Collection[Hold] = ()) -> None:
+    """Enter what runs that have ended used, in place of what they had reserved, and reserve for runs that begin.
+
+    Those that cannot have it get their `refusal`; those that come first are served first.
+    """
+    if not (ended or begun):
         return
-    periods = Periods(holds)
-    made: list[tuple[UUID, int, int]] = []
-    for hold in holds:
-        hold.refusal = periods.refusal(hold, hold.reserved)
-        if hold.refusal is None:
-            made += periods.reserve(hold, hold.reserved)
-    make_reservations(made)
-    periods.save()
-
-
-def settle(holds: Collection[Hold]) -> None:
-    """Enter what runs have used that are over, in place of what they had reserved."""
-    if not holds:
-        return
-    periods = Periods(holds)
-    held = take_reservations([hold.record_id for hold in holds])
-    for hold in holds:
+    periods = Periods([*ended, *begun])
+    held = take_reservations([hold.record_id for hold in ended])
+    for hold in ended:
         for budget, row in periods.of(hold):
             row.reserved -= held[hold.record_id].get(row.id, 0)
             row.spent += hold.used.of(budget.unit)
             row.assumed += hold.used.assumed if budget.unit is Unit.USD else 0
+    made: list[tuple[UUID, int, int]] = []
+    for hold in begun:
+        hold.refusal = periods.refusal(hold, hold.reserved)
+        if hold.refusal is None:
+            made += periods.reserve(hold, hold.reserved)
+    if made:
+        make_reservations(made)
     periods.save()
 
 
@@ -113,10 +113,10 @@ class Periods:
     """The locked rows of all the periods that some runs touch."""
 
     def __init__(self, holds: Iterable[Hold]) -> None:
-        self._rows = locked_periods({(budget.id, start) for hold in holds for budget, start in hold.starts()})
+        self._rows = locked_periods({(budget.id, start) for hold in holds for budget, start in hold.starts})
 
     def of(self, hold: Hold) -> list[tuple[BudgetSpec, PeriodRow]]:
-        found = ((budget, self._rows.get((budget.id, start))) for budget, start in hold.starts())
+        found = ((budget, self._rows.get((budget.id, start))) for budget, start in hold.starts)
         return [(budget, row) for budget, row in found if row is not None]
 
     def refusal(self, hold: Hold, amounts: Amounts) -> BudgetExceeded | None:

@@ -57,14 +57,17 @@ class Entry(Struct, eq=False):
 
 def commit_entries(entries: Sequence[Entry]) -> None:
     """Write all of these rows, what they reserve or have used, and their sums; belongs in a transaction."""
-    budgets.reserve([entry.hold for entry in entries if entry.opens and entry.hold is not None])
-    INSERT_RECORDS([entry.row for entry in entries if entry.opens and entry.refusal is None])
     closed = _close_all([entry for entry in entries if entry.steps is not None])
+    begun = [entry for entry in entries if entry.opens]
+    budgets.enter(
+        ended=[entry.hold for entry in closed if entry.hold is not None],
+        begun=[entry.hold for entry in begun if entry.hold is not None],
+    )
+    INSERT_RECORDS([entry.row for entry in begun if entry.refusal is None])
     INSERT_STEPS([step for entry in closed for step in entry.steps or ()])
     if said := {entry.row.id: entry.conversation for entry in closed if entry.conversation is not None}:
         content.store(said)
     add_to_rollups([entry.row for entry in closed])
-    budgets.settle([entry.hold for entry in closed if entry.hold is not None])
 
 
 def _close_all(entries: Sequence[Entry]) -> Sequence[Entry]:

@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 
 from agents.errors import BudgetExceeded
-from agents.limits.budgets import Amounts, BudgetSpec, Hold, extend, reserve, settle
+from agents.limits.budgets import Amounts, BudgetSpec, Hold, enter, extend
 from agents.limits.periods import release
 from agents.models import Budget, BudgetPeriod, Period, Reservation, StepKind, Unit, UsageStep
 from agents.models.money import PICO
@@ -34,14 +34,14 @@ def hold(*budgets: BudgetSpec, tokens: int = 0, usd: int = 0, began: datetime = 
 
 def reserved(*holds: Hold) -> list[bool]:
     with transaction.atomic():
-        reserve(holds)
+        enter(begun=holds)
     return [hold.refusal is None for hold in holds]
 
 
 def used(held: Hold, amounts: Amounts) -> None:
     held.used = amounts
     with transaction.atomic():
-        settle([held])
+        enter(ended=[held])
 
 
 def standing(spec: BudgetSpec) -> tuple[int, int]:
