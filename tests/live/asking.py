@@ -98,12 +98,12 @@ def closed_row(live: Live, where: str) -> dict[str, Any]:
     return row
 
 
-def eventually(find: Any, seconds: float = 15) -> Any:
+def eventually(find: Any, seconds: float = 15, *, every: float = 0.02) -> Any:
     """What `find` returns once that is not false or None."""
     deadline = time.monotonic() + seconds
     while not (found := find()):
         assert time.monotonic() < deadline, f"it did not happen within {seconds} s"
-        time.sleep(0.02)
+        time.sleep(every)
     return found
 
 
