@@ -32,7 +32,7 @@ def test_usage_budgets_limits_and_repeats_hold_on_postgresql_and_redis() -> None
         fail_or_skip = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         fail_or_skip(f"not installed: {' '.join(packages)}")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENFANG_", "PYTEST_"))}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--services", *FILES]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--services", "--all", *FILES]
     done = subprocess.run(command, cwd=ROOT, env=inherited, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert " passed" in done.stdout

@@ -182,6 +182,7 @@ def test_the_administrator_is_warned_once(
     assert letter.get_content().startswith("100 % of the daily budget of the key 'warned' is spent (")
 
 
+@pytest.mark.slow
 def test_what_a_killed_server_held_is_released(server: Live, upstream: Upstream):
     everybody = [{"limit": 1_000_000, "unit": "tokens", "period": "day"}]
     key = make_keys(server, server=everybody, holder={})["holder"]

@@ -19,6 +19,8 @@ from tests.live import Live
 from tests.live.server import ROOT
 from tests.upstream import fails, hangs
 
+pytestmark = pytest.mark.slow
+
 in_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 

@@ -7,7 +7,7 @@ from tests.live import Live
 from tests.live.asking import ask, eventually
 from tests.upstream import Upstream, says
 
-pytestmark = pytest.mark.django_db(databases=[])
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(databases=[])]
 
 
 def token(live: Live, name: str, *scopes: str) -> str:

@@ -40,6 +40,7 @@ def gone_on(live: Live, upstream: Upstream, messages: list[Any], key: str = "", 
     return turns_of(upstream.requests[-1])
 
 
+@pytest.mark.slow
 def test_it_goes_on_after_a_restart(server: Live, upstream: Upstream):
     messages = begun(server, upstream)
     assert server.stop() == 0

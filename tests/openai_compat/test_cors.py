@@ -89,6 +89,7 @@ def test_an_options_request_that_is_no_question_of_a_browser_needs_a_key(named: 
     assert send(named, "OPTIONS", "/v1/models", headers={"origin": PAGE}).status == 401
 
 
+@pytest.mark.slow
 def test_every_page_may_call_where_the_setting_is_a_star(upstream: Upstream, tmp_path: Path) -> None:
     env = {"OPENFANG_CORS_ORIGINS": "*"}
     with Live(tmp_path, cast=upstream.base_url, keys=True, env=env) as live:

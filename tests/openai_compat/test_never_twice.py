@@ -134,6 +134,7 @@ def test_what_an_asked_agent_has_done_is_not_done_again_either(live: Live, upstr
     assert models(upstream)[-3:] == ["scripted", "steward", "scripted"]
 
 
+@pytest.mark.slow
 def test_after_a_crash(server: Live, upstream: Upstream):
     upstream.model("expert-model").says("Answer one.")
     steward = upstream.model("steward-model")

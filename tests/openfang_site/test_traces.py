@@ -18,6 +18,8 @@ from tests.live.server import ROOT
 from tests.openfang_site.collector import Collector, attributes
 from tests.upstream import Upstream, calls, fails, says
 
+pytestmark = pytest.mark.slow
+
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 # What the server waits until it sends a batch; 5 s by default.
 SOON = {"OTEL_BSP_SCHEDULE_DELAY": "50"}
@@ -187,7 +189,6 @@ def test_a_collector_that_does_not_answer_delays_no_request_and_a_stop_sends_wha
         assert run.name == "invoke_agent coder"
 
 
-@pytest.mark.slow
 def test_a_collector_that_is_not_there_does_not_hold_up_requests_or_a_stop(upstream: Upstream, tmp_path: Path):
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", **SOON}
     with Live(tmp_path, cast=upstream.base_url, env=env) as live:

@@ -18,6 +18,8 @@ from tests.openai_compat.limits_parts import assert_exact, make_keys
 from tests.openfang_site.workers_parts import PASSWORD, Client, a_client_of_each, two_workers, worker_ids
 from tests.upstream import Upstream, hangs, says
 
+pytestmark = pytest.mark.slow
+
 RATE = 30
 
 
