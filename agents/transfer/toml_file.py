@@ -62,7 +62,7 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         # An element a line, however few: a change then touches the lines of what it changes.
         return "\n".join(["[", *(f"    {_value(item)}," for item in value), "]"])
-    if isinstance(value, str) and "\n" in value and "\r" not in value:
+    if isinstance(value, str) and "\n" in value and "\r" not in value and value[0] != "\n":
         # The first line break of such a text does not count, which lets the text begin in a line of its own.
         return '"""\n' + tomlkit.string(value, multiline=True).as_string().removeprefix('"""')
     return str(tomlkit.item(value).as_string())

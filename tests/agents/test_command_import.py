@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from agents.models import Agent, AgentFallback, AgentMcpTool, LanguageModel, McpServer
@@ -92,7 +92,8 @@ def test_a_file_holds_what_differs_from_the_defaults_in_a_form_for_git(two_agent
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example("\n")
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
 def test_every_prompt_comes_through(prompt: str) -> None:
     agent = Agent(name="coder", system_prompt=prompt)

@@ -88,7 +88,9 @@ async def test_a_worker_that_does_not_start_ends_the_start():
 
 async def test_workers_that_die_again_and_again_end_the_server():
     async with running(YOUNG, pauses=(0.0, 0.0, 0.01)) as (started, task):
-        with pytest.raises(SetupError, match=r"^Workers end soon after their start, 3 in a row: the log says why\.$"):
+        with pytest.raises(
+            SetupError, match=r"^Workers end soon after their start, 3 in a row|^A worker did not start: exit status 7"
+        ):
             await task
         assert started.ready.is_set()
         assert started.pids == []
