@@ -25,7 +25,10 @@ def threads_of(pid: int) -> int:
 
 
 def connections_of(pid: int, database: Path) -> int:
-    """How often the process has the database's main file open: once a connection."""
+    """How often the process has the database's main file open: once a connection.
+
+    SQLite keeps what a closed connection had open for the next one: this is the most there ever were at once.
+    """
     opened = []
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed meanwhile
@@ -46,19 +49,19 @@ async def ask_for(session: aiohttp.ClientSession, live: Live, name: str, number:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells what a process has open")
-async def test_a_crowd_is_answered_by_few_threads_and_connections(live: Live, upstream: Upstream):
+async def test_a_crowd_is_answered_by_few_threads_and_connections(server: Live, upstream: Upstream):
     name = somebody()
     upstream.default = hangs(says("Here you are."))
-    database = (live.data_dir / "openfang.sqlite3").resolve()
+    database = (server.data_dir / "openfang.sqlite3").resolve()
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session, asyncio.timeout(60):
-        asking = [asyncio.create_task(ask_for(session, live, name, number)) for number in range(CROWD)]
+        asking = [asyncio.create_task(ask_for(session, server, name, number)) for number in range(CROWD)]
         await asyncio.to_thread(upstream.wait_for_requests, CROWD, 50)
-        assert threads_of(live.process.pid) < THREADS
-        assert 1 <= connections_of(live.process.pid, database) <= CONNECTIONS
-        assert len(live.usage(f"end_user = '{name}' AND status = 'running'")) == CROWD
+        assert threads_of(server.process.pid) < THREADS
+        assert 1 <= connections_of(server.process.pid, database) <= CONNECTIONS
+        assert len(server.usage(f"end_user = '{name}' AND status = 'running'")) == CROWD
         upstream.release()
         answers = await asyncio.gather(*asking)
     assert Counter(answers) == {"Here you are.": CROWD}
-    assert connections_of(live.process.pid, database) <= CONNECTIONS
-    assert Counter(row["status"] for row in live.usage(f"end_user = '{name}'")) == {"ok": CROWD}
+    assert connections_of(server.process.pid, database) <= CONNECTIONS
+    assert Counter(row["status"] for row in server.usage(f"end_user = '{name}'")) == {"ok": CROWD}
