@@ -165,7 +165,9 @@ def test_an_agent_that_is_asked_by_another_is_in_its_trace(traced: Live, upstrea
 def test_no_word_of_a_conversation_is_in_a_trace(traced: Live, upstream: Upstream, collector: Collector):
     upstream.turns(calls("agent_ask", agent="expert", question="pomegranates?"), says("About pomegranates"))
     upstream.model("expert-model").says("pomegranates!")
-    response = send(traced, "handy", messages=[{"role": "user", "content": "pomegranates"}], user="ada.lovelace", stream=True)
+    response = send(
+        traced, "handy", messages=[{"role": "user", "content": "pomegranates"}], user="lovelace", stream=True
+    )
     spans = collector.trace(trace_id(response), 6)
     assert not [span for span in spans if "pomegranate" in str(span) or "lovelace" in str(span)]
 
