@@ -87,13 +87,12 @@ class Supervisor:
             self._tasks.create_task(self._replace_all())
 
     async def _start(self) -> bool:
+        """Start all workers, and wait until each serves or has ended; returns whether all of them serve."""
         beginnings = (self._begin() for _ in range(self._count))
         ended = [end for end in await asyncio.gather(*beginnings, return_exceptions=True) if end is not None]
         for end in ended:
             if not isinstance(end, WorkerEnded):
                 raise end
-        if ended and not self._asked_to_stop.is_set():
-            self._give_up(f"A worker did not start: {ended[0]}.")
         return not ended
 
     async def _begin(self) -> None:
@@ -116,9 +115,13 @@ class Supervisor:
         if status != 0:
             async with self._burying:
                 await asyncio.to_thread(_bury, worker.pid)
-        if not worker.dismissed and self._serving:
+        if worker.dismissed:
+            return
+        if self._serving:
             logger.error("Worker %d has ended: %s.", worker.pid, ending(status))
             await self._replace(worker)
+        else:
+            self._give_up(f"A worker did not start: {ending(status)}.")
 
     async def _replace(self, dead: WorkerProcess) -> None:
         lived = asyncio.get_running_loop().time() - dead.began
