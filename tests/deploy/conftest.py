@@ -5,13 +5,14 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.deploy.topology import Topology, missing, running_topology
+from tests.deploy.topology import Topology, running_topology
+from tests.services import missing_programs
 from tests.upstream import Upstream
 
 
 @pytest.fixture(scope="module")
 def running(session_upstream: Upstream) -> Iterator[Topology]:
-    if packages := missing():
+    if packages := missing_programs():
         fail_or_skip = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         fail_or_skip(f"not installed: {' '.join(packages)}")
     # Not in pytest's directory, which PostgreSQL's own user may not enter.

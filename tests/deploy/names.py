@@ -9,35 +9,23 @@ class Names:
     """A name server that knows one service, whatever it is asked for, by the addresses that it has at that time."""
 
     def __init__(self, addresses: Callable[[], Sequence[str]]) -> None:
-        class ByUDP(socketserver.BaseRequestHandler):
+        class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 query, connection = self.request
                 connection.sendto(answer(query, addresses()), self.client_address)
 
-        class ByTCP(socketserver.StreamRequestHandler):
-            """Caddy 2.6 asks by TCP, with the length before each message."""
-
-            def handle(self) -> None:
-                while length := int.from_bytes(self.rfile.read(2)):
-                    said = answer(self.rfile.read(length), addresses())
-                    self.wfile.write(len(said).to_bytes(2) + said)
-
-        tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), ByTCP)
-        tcp.daemon_threads = True
-        self.port: int = tcp.server_address[1]
-        self._servers = [tcp, socketserver.ThreadingUDPServer(("127.0.0.1", self.port), ByUDP)]
+        self._server = socketserver.UDPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self.port: int = self._server.server_address[1]
 
     def __enter__(self) -> Self:
-        self._threads = [threading.Thread(target=server.serve_forever) for server in self._servers]
-        for thread in self._threads:
-            thread.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for server, thread in zip(self._servers, self._threads, strict=True):
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
 
 
 def answer(query: bytes, addresses: Sequence[str]) -> bytes:

@@ -51,6 +51,9 @@ async def test_a_worker_that_is_killed_takes_its_own_streams_alone(site: Topolog
     await came(lambda: sum(task.done() for task in reading) >= STREAMS // 3)
     upstream.release()
     answers = await ended(reading)
+    upstream.default = says("Hello")
+    through_the_proxy = [Client(site.url).ask(stream=number % 2 == 0) for number in range(8)]
+    assert [answer and answer.text for answer in await asyncio.gather(*through_the_proxy)] == ["Hello"] * 8
     start_again(victim)
 
     assert len(answers) == STREAMS

