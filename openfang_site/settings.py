@@ -235,11 +235,12 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "OpenFang's management API",
-    "DESCRIPTION": "Agents, keys, budgets, providers and usage, for programs: what the web admin can do.",
+    "DESCRIPTION": "Agents, keys, budgets, providers, MCP servers and usage, for programs: what the web admin can do.",
     "VERSION": __version__,
     "SCHEMA_PATH_PREFIX": "/api/",
     "COMPONENT_SPLIT_REQUEST": True,  # what is never shown, such as a provider's key, is in no answer's schema
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {"StatusEnum": "agents.models.Status"},
 }
 
 LOG_LEVEL = env_choice("OPENFANG_LOG_LEVEL", "", ("debug", "info", "warning", "error", "critical")).upper()

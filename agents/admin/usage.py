@@ -1,4 +1,3 @@
-import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +23,7 @@ from agents.admin.live_rows import LiveRows
 from agents.admin.usage_conversation import conversation
 from agents.admin.usage_timeline import timeline
 from agents.models import DailyRollup, Status, UsageRecord
+from agents.models.usage import request_id
 
 STATUSES = {
     Status.RUNNING: "info",
@@ -32,17 +32,6 @@ STATUSES = {
     Status.CANCELLED: "warning",
     Status.LOST: "danger",
 }
-ID_PREFIXES = ("req_", "chatcmpl-")
-
-
-def request_id(text: str) -> uuid.UUID | None:
-    """Return the id in `req_<hex>`, `chatcmpl-<uuid>` or a bare UUID, as clients and logs show it."""
-    for prefix in ID_PREFIXES:
-        text = text.removeprefix(prefix)
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
 
 
 class StartedFilter(RangeDateTimeFilter):

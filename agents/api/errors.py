@@ -20,7 +20,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
-from agents.errors import LimitsUnavailable, RateLimitExceeded
+from agents.errors import LimitsUnavailable, RateLimitExceeded, ToolFailed
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ TABLE: list[tuple[type[Exception], int, str, str]] = [
     (MultiPartParserError, 400, "invalid_request", "The body cannot be read."),
     (ProtectedError, 409, "in_use", ""),
     (IntegrityError, 409, "conflict", "Somebody else has changed the same at this moment. Look, and try again."),
+    (ToolFailed, 502, "mcp_server_failed", ""),
     (OperationalError, 503, "database_unavailable", "The database does not answer at the moment."),
     (LimitsUnavailable, 503, "limits_unavailable", ""),
     (RateLimitExceeded, 429, "rate_limit_exceeded", ""),

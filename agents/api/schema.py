@@ -21,6 +21,7 @@ ERRORS = {
     "415": "The body is not JSON.",
     "429": "Too many requests, or too many wrong tokens; `retry-after` says when to ask again.",
     "500": "The server failed.",
+    "502": "Another server that had to be asked does not answer, or not as it should.",
     "503": "The database or the limits cannot be asked at the moment.",
 }
 USUAL = {
@@ -105,7 +106,7 @@ class Operations(AutoSchema):
         """Say in a line what an operation does: by its own words, or of the usual ones by those for all of them."""
         if (usual := USUAL.get(self.view.operation)) and self.view.table is not None:
             names = self.view.table._meta
-            article = "an" if str(names.verbose_name)[0] in "aeiouA" else "a"
+            article = "an" if str(names.verbose_name)[0] in "aeiouAM" else "a"
             return usual.format(one=f"{article} {names.verbose_name}", several=names.verbose_name_plural)
         first: str = self.get_description().partition("\n")[0].partition(". ")[0]
         return first.rstrip(".")
@@ -125,6 +126,7 @@ class Operations(AutoSchema):
         wanted |= {"400"} if self.view.operation in self.view.queries or self._is_list_view() else set()
         wanted |= WITH_BODY if self.method in ("POST", "PATCH") else set()
         wanted |= {"409"} if self.method == "DELETE" else set()
+        wanted |= {"502"} if self.view.operation in self.view.asks_others else set()
         body = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
         errors = {status: {"description": ERRORS[status], "content": body} for status in sorted(wanted)}
         return errors | answers

@@ -9,6 +9,7 @@ from agents.api.views.base import UnknownEndpoint
 from agents.api.views.budgets import Budgets
 from agents.api.views.docs import Docs, SchemaDocument
 from agents.api.views.keys import Keys
+from agents.api.views.mcp import McpServers
 from agents.api.views.profiles import Profiles
 from agents.api.views.providers import Models, Providers
 
@@ -18,6 +19,7 @@ router.register("keys", Keys, "api-key")
 router.register("providers", Providers, "api-provider")
 router.register("models", Models, "api-model")
 router.register("budgets", Budgets, "api-budget")
+router.register("mcp/servers", McpServers, "api-mcp-server")
 
 urlpatterns = [
     *router.urls,
@@ -28,6 +30,7 @@ urlpatterns = [
     path("usage/by-key", usage.ByKey.as_view()),
     path("usage/by-model", usage.ByModel.as_view()),
     path("usage/daily", usage.Daily.as_view()),
+    path("usage/<id>", usage.Requests.as_view({"get": "retrieve"})),
     path("schema", SchemaDocument.as_view(), name="api-schema"),
     path("docs", Docs.as_view(), name="api-docs"),
     re_path(r"", UnknownEndpoint.as_view()),

@@ -25,6 +25,8 @@ class Scope(models.TextChoices):
     AGENTS_WRITE = "agents:write", "Make, change and delete agents"
     PROVIDERS_READ = "providers:read", "See providers and models"
     PROVIDERS_WRITE = "providers:write", "Change providers, their keys and models"
+    MCP_READ = "mcp:read", "See MCP servers and their tools"
+    MCP_WRITE = "mcp:write", "Make, change and delete MCP servers, and read their tools"
     KEYS_READ = "keys:read", "See API keys, without their characters"
     KEYS_WRITE = "keys:write", "Issue, change, rotate and revoke API keys"
     BUDGETS_READ = "budgets:read", "See budgets"

@@ -1,19 +1,20 @@
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
 from agents.models.agent import Agent
+from agents.models.provider import OWN_VARIABLES
 from agents.models.served import Served, ServedQuerySet
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
+SECRET_NAME = re.compile(r"auth|cookie|key(?!word)|passw|secret|token", re.IGNORECASE)
 
 
 class McpTransport(models.TextChoices):
@@ -86,8 +87,8 @@ class McpServer(Served):
 
 def _http_problems(server: McpServer) -> list[tuple[str, str]]:
     problems = []
-    if not _is_url(server.url):
-        problems.append(("url", "Not an http or https URL."))
+    if problem := _url_problem(server.url):
+        problems.append(("url", problem))
     if not _is_text_mapping(server.headers):
         problems.append(("headers", 'Not an object of texts: {"Name": "value"}.'))
     else:
@@ -107,12 +108,32 @@ def _stdio_problems(server: McpServer) -> list[tuple[str, str]]:
     return problems
 
 
+def _url_problem(url: str) -> str:
+    if not _is_url(url):
+        return "Not an http or https URL."
+    parts = urlsplit(url)
+    found = (_secret_problem(name, value) for name, value in parse_qsl(parts.query))
+    password = _secret_problem("password", parts.password or "")
+    return next(filter(None, [password, *found]), "") or _own_setting_problem(url)
+
+
 def _header_problem(name: str, value: str) -> str:
     if not HEADER_NAME.fullmatch(name):
         return f"{name!r} is not the name of a header."
-    if SECRET_HEADER.search(name) and not VARIABLE.search(value):
-        return f"Put what {name} holds into an environment variable and name it here: ${{NAME}}."
-    return "" if value.isprintable() else f"The value of {name} has a control character."
+    if not value.isprintable():
+        return f"The value of {name} has a control character."
+    return _secret_problem(name, value) or _own_setting_problem(value)
+
+
+def _secret_problem(name: str, value: str) -> str:
+    if not value or not SECRET_NAME.search(name) or VARIABLE.search(value):
+        return ""
+    return f"Put what {name} holds into an environment variable and name it here: ${{NAME}}."
+
+
+def _own_setting_problem(text: str) -> str:
+    own = next((name for name in VARIABLE.findall(text) if re.match(OWN_VARIABLES, name)), None)
+    return f"{own} is a setting of this server: what it holds is sent to nobody." if own else ""
 
 
 def _is_url(text: str) -> bool:

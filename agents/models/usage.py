@@ -8,6 +8,8 @@ from agents.models.agent import Agent
 from agents.models.api_key import ApiKey
 from agents.models.money import UsdField
 
+ID_PREFIXES = ("req_", "chatcmpl-")
+
 
 def time_ordered_uuid() -> uuid.UUID:
     """Return a version 7 UUID (RFC 9562): rows of one time lie together in the index, which keeps inserts cheap."""
@@ -16,6 +18,16 @@ def time_ordered_uuid() -> uuid.UUID:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return uuid.UUID(int=value)
+
+
+def request_id(text: str) -> uuid.UUID | None:
+    """Return the id in `req_<hex>`, `chatcmpl-<uuid>` or a bare UUID, as clients and logs show it."""
+    for prefix in ID_PREFIXES:
+        text = text.removeprefix(prefix)
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
 
 
 class Status(models.TextChoices):

@@ -35,7 +35,9 @@ def kept(*names: str) -> list[dict[str, Any]]:
     return [{"name": name, "description": f"Does {name}.", "parameters": {"type": "object"}} for name in names]
 
 
-@pytest.mark.parametrize("values", [WEB, PROGRAM, {**WEB, "url": "https://example.com/mcp?key=${SEARCH_KEY}"}])
+@pytest.mark.parametrize(
+    "values", [WEB, PROGRAM, {**WEB, "url": "https://me:${PASSWORD}@example.com/mcp?key=${SEARCH_KEY}&keyword=on"}]
+)
 def test_servers_of_both_transports_are_accepted(values):
     McpServer(**values).full_clean()
 
@@ -53,6 +55,26 @@ def test_servers_of_both_transports_are_accepted(values):
             {**WEB, "headers": {"Authorization": "Bearer abc"}},
             "headers",
             "Put what Authorization holds into an environment variable and name it here: ${NAME}.",
+        ),
+        (
+            {**WEB, "url": "https://example.com/mcp?searchKey=abc"},
+            "url",
+            "Put what searchKey holds into an environment variable and name it here: ${NAME}.",
+        ),
+        (
+            {**WEB, "url": "https://me:abc@example.com/mcp"},
+            "url",
+            "Put what password holds into an environment variable and name it here: ${NAME}.",
+        ),
+        (
+            {**WEB, "url": "https://example.com/mcp?q=${DATABASE_URL}"},
+            "url",
+            "DATABASE_URL is a setting of this server: what it holds is sent to nobody.",
+        ),
+        (
+            {**WEB, "headers": {"X-Key": "${OPENFANG_SECRET_KEY}"}},
+            "headers",
+            "OPENFANG_SECRET_KEY is a setting of this server: what it holds is sent to nobody.",
         ),
         ({**PROGRAM, "command": " "}, "command", "A program is needed."),
         ({**PROGRAM, "args": "a b"}, "args", 'Not a list of texts: ["one", "two"].'),
@@ -149,7 +171,7 @@ async def test_a_server_that_says_its_tools_have_changed_has_its_list_marked(pro
     pool = McpPool()
     try:
         await call(pool, replace(program(program_file), id=row.pk), tool, **arguments)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not row.tools_stale:
                 await row.arefresh_from_db()
     finally:

@@ -12,7 +12,7 @@ from rest_framework.permissions import SAFE_METHODS
 
 from agents.api.views.docs import document
 from agents.limits.wrong_keys import wrong_keys
-from agents.models import AdminToken, Agent, ApiKey, Budget, Provider, Scope, changes_of
+from agents.models import AdminToken, Agent, ApiKey, Budget, McpServer, Provider, Scope, changes_of
 from agents.setup.roles import ADMINISTRATOR, EDITOR, VIEWER, make_roles
 from tests.agents.admin_cast import model, request
 from tests.agents_api.conftest import Caller, error
@@ -26,6 +26,7 @@ NOUNS = {
     "keys": "keys",
     "providers": "providers",
     "models": "providers",
+    "mcp": "mcp",
     "budgets": "budgets",
     "usage": "usage",
     "health": "",
@@ -41,11 +42,13 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     agent = Agent.objects.create(name="coder")
     ApiKey.objects.issue("alice")
     alpha = model()
-    request(agent)
+    record = request(agent)
+    headers = {"Authorization": "Bearer ${MCP_SERVERS_TOKEN}"}
+    McpServer.objects.create(name="time", url="http://127.0.0.1:9/mcp", headers=headers)
     budget = Budget.objects.create(agent=agent, limit=1)
     version = changes_of(Agent).get().history_id
     ids = {"agents": "coder", "keys": "alice", "models": str(alpha.pk), "budgets": str(budget.pk)}
-    return {**ids, "providers": "acme", "version": str(version)}
+    return {**ids, "providers": "acme", "mcp": "time", "usage": str(record), "version": str(version)}
 
 
 def operations(rows: dict[str, str]) -> Iterator[tuple[str, str, str]]:
@@ -260,7 +263,15 @@ def test_no_secret_is_in_any_answer(
     provider.keep_key("sk-kept-0123456789")
     provider.save()
     monkeypatch.setenv("ACME_API_KEY", "sk-environment-0123456789")
-    secrets = {"sk-kept", "sk-environment", key, token.raw, bytes(provider.encrypted_api_key).decode()}
+    monkeypatch.setenv("MCP_SERVERS_TOKEN", "mcp-environment-0123456789")
+    secrets = {
+        "sk-kept",
+        "sk-environment",
+        "mcp-environment",
+        key,
+        token.raw,
+        bytes(provider.encrypted_api_key).decode(),
+    }
     for row in ApiKey.objects.all():
         secrets |= {row.digest, row.previous_digest} - {""}
     secrets |= set(AdminToken.objects.values_list("digest", flat=True))

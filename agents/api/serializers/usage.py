@@ -3,7 +3,7 @@ from typing import Any
 from rest_framework import serializers
 
 from agents.api.serializers.base import DecimalText
-from agents.models import Status, UsageRecord
+from agents.models import Status, UsageRecord, UsageStep
 from agents.usage.periods import Lately
 from agents.usage.reports import Figures
 
@@ -60,6 +60,43 @@ class UsageRowSerializer(serializers.ModelSerializer[UsageRecord]):
             "user_agent",
             "parent_request_id",
         ]
+        read_only_fields = fields
+
+
+class StepSerializer(serializers.ModelSerializer[UsageStep]):
+    """One call of a model or of a tool within a request."""
+
+    cost_usd = DecimalText(source="cost", help_text="null: a price was unknown.")
+
+    class Meta:
+        model = UsageStep
+        fields = [
+            "position",
+            "kind",
+            "provider",
+            "name",
+            "error_code",
+            "started_ms",
+            "first_token_ms",
+            "duration_ms",
+            "prompt_tokens",
+            "completion_tokens",
+            "cached_tokens",
+            "reasoning_tokens",
+            "token_source",
+            "cost_usd",
+            "result_bytes",
+        ]
+        read_only_fields = fields
+
+
+class RequestSerializer(UsageRowSerializer):
+    """One request to an agent, with its steps; not what was said in it, whatever the server keeps of that."""
+
+    steps = StepSerializer(many=True, read_only=True)
+
+    class Meta(UsageRowSerializer.Meta):
+        fields = [*UsageRowSerializer.Meta.fields, "steps"]
         read_only_fields = fields
 
 

@@ -39,6 +39,7 @@ class ApiView(APIView):
     queries: dict[str, type[Serializer[Any]]] = {}
     statuses: dict[str, tuple[str, ...]] = {}  # of answers that are no errors, where they are not the usual ones
     without_body: tuple[str, ...] = ()
+    asks_others: tuple[str, ...] = ()  # of operations that another server may fail
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.answer_headers: dict[str, str] = {}

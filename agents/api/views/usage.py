@@ -6,12 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from msgspec.structs import replace
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
 
 from agents.api.pagination import Cursor, Whole
 from agents.api.serializers.base import named
@@ -25,12 +27,14 @@ from agents.api.serializers.usage import (
     ModelShare,
     Named,
     Narrowing,
+    RequestSerializer,
     RowsQuery,
     SummarySerializer,
     UsageRowSerializer,
 )
 from agents.api.views.base import ApiView
 from agents.models import Agent, ApiKey, UsageRecord
+from agents.models.usage import request_id
 from agents.usage.periods import DAY, Lately, Period, days
 from agents.usage.reports import Report, Share, report
 
@@ -97,6 +101,18 @@ class Rows(UsageView, GenericAPIView[UsageRecord]):
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(UsageRowSerializer(page, many=True).data)
+
+
+class Requests(ApiView, GenericViewSet[UsageRecord]):
+    """A request by its id, as the header `x-request-id`, the answer or the log has it."""
+
+    noun = "usage"
+    table = UsageRecord
+    queryset = UsageRecord.objects.prefetch_related("steps")
+    serializer_class = RequestSerializer
+
+    def retrieve(self, request: Request, id: str) -> Response:
+        return Response(RequestSerializer(get_object_or_404(self.queryset, pk=request_id(id))).data)
 
 
 class Summary(UsageView):

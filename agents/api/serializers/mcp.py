@@ -1,0 +1,61 @@
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail, ValidationError
+
+from agents.api.serializers.agents import NO_PROGRAMS
+from agents.api.serializers.base import RowSerializer
+from agents.models import McpServer, McpTransport
+from agents.programs import may_run_programs
+
+MOST_PARTS = 100
+
+
+class ServersToolSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(help_text="As the server calls it.")
+    description = serializers.CharField(default="", allow_blank=True)
+
+
+class McpServerSerializer(RowSerializer):
+    """A server of tools. Secrets are not in it: headers and URLs name the environment variables that hold them."""
+
+    headers = serializers.DictField(
+        child=serializers.CharField(allow_blank=True, trim_whitespace=False),
+        required=False,
+        help_text="Sent with every request. ${NAME} stands for an environment variable of the server.",
+    )
+    args = serializers.ListField(
+        child=serializers.CharField(allow_blank=True, trim_whitespace=False), required=False, max_length=MOST_PARTS
+    )
+    environment = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        max_length=MOST_PARTS,
+        help_text="The names of the environment variables that the program gets, besides PATH and HOME.",
+    )
+    tools = ServersToolSerializer(many=True, read_only=True)
+    tools_read_at = serializers.DateTimeField(read_only=True, allow_null=True, help_text="null: never yet.")
+    agents = serializers.IntegerField(source="agent_count", read_only=True, help_text="How many use its tools.")
+
+    class Meta:
+        model = McpServer
+        fields = [
+            "name",
+            "transport",
+            "url",
+            "headers",
+            "command",
+            "args",
+            "environment",
+            "timeout",
+            "enabled",
+            "tools",
+            "tools_read_at",
+            "tools_stale",
+            "agents",
+        ]
+        read_only_fields = ["tools_stale"]
+
+    def check(self, row: McpServer, attrs: dict[str, Any]) -> None:
+        if row.transport == McpTransport.STDIO and not may_run_programs(self.context["request"].user):
+            raise ValidationError({"transport": [ErrorDetail(NO_PROGRAMS, code="permission_denied")]})
