@@ -113,7 +113,7 @@ class Run:
         beginning = await self._beginning()
         recording = Recording(self._opening_row())
         self.record = recording.row
-        self.record.traceparent = self._request.traceparent
+        self.record.caller_span = self._request.caller_span
         error: AgentError | None = RunFailed("The server failed to answer this request.")
         try:
             await self._admission.enter(recording.row, free=self.replayed)
@@ -164,7 +164,7 @@ class Run:
         messages = await self._messages()
         deadline = asyncio.get_running_loop().time() + agent.run_timeout
         parameters = settled_parameters(agent, request.parameters)
-        model_request = ModelRequest(messages, deadline, parameters=parameters, traceparent=request.own_traceparent)
+        model_request = ModelRequest(messages, deadline, parameters=parameters, span=request.span)
         asking = partial(ask, self._parts.provider, self._models)
         async with aclosing(runner.run(agent, model_request, asking, self._toolbox(deadline), turns)) as events:
             async for event in events:
@@ -212,7 +212,7 @@ class Run:
             end_user=self._request.end_user,
             # The same in a repetition of this request, so that what the other agent's tools have done is taken up, too.
             body=f"{self._request.body_digest}\n{question}".encode(),
-            traceparent=self._request.own_traceparent,
+            caller_span=self._request.span,
         )
         try:
             run = Run(self._parts, agent, request, self._caller, parent_id=self._request.id, depth=self._depth + 1)

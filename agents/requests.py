@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from agents.errors import AgentError, InvalidRequest
 from agents.keyring import KeySpec
 from agents.limits.allowance import Allowance
-from agents.tracing import span_of_run
+from agents.tracing import Span, span_of_run
 from agents.types import AgentSpec, Message, ModelSpec, Parameters, TextPart, ToolSpec
 
 
@@ -33,8 +33,8 @@ class RunRequest(Struct):
     """What a client asks of an agent.
 
     `body` is the request as it came; `image_at` is the place of the first image in it. `http_status` tells what status
-    the client gets to see for an error, or for None, so that the usage row can say it. `traceparent` is the header of
-    that name.
+    the client gets to see for an error, or for None, so that the usage row can say it. `caller_span` is what the client
+    says of the trace that it writes.
     """
 
     id: UUID
@@ -49,12 +49,12 @@ class RunRequest(Struct):
     image_at: str | None = None
     body: bytes = b""
     idempotency_key: str = ""
-    traceparent: str = ""
+    caller_span: Span | None = None
 
     @property
-    def own_traceparent(self) -> str:
-        """The span of this run, under which those of its calls stand; nothing if no traces are written."""
-        return str(span_of_run(self.id, self.traceparent)) if settings.OPENFANG_TRACES else ""
+    def span(self) -> Span | None:
+        """The span of this run, under which those of its calls stand; None if no traces are written."""
+        return span_of_run(self.id, self.caller_span) if settings.OPENFANG_TRACES else None
 
     @property
     def body_digest(self) -> str:

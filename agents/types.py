@@ -12,6 +12,8 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field
 
+from agents.tracing import Span
+
 MILLION = Decimal(1_000_000)
 
 
@@ -191,7 +193,7 @@ class ModelRequest(Struct, frozen=True):
     deadline: float
     tools: list[ToolSpec] = field(default_factory=list)
     parameters: Parameters = Parameters()
-    traceparent: str = ""  # where traces are written
+    span: Span | None = None  # where traces are written
 
 
 class FinishReason(StrEnum):
@@ -218,7 +220,7 @@ class ToolCallDelta(Struct):
 
 
 class Delta(Struct):
-    """What one chunk of a model's answer adds."""
+    """What one chunk of a model's answer adds; the last has the model, as the provider calls what has answered."""
 
     text: str = ""
     reasoning: str = ""
@@ -226,6 +228,7 @@ class Delta(Struct):
     tool_calls: tuple[ToolCallDelta, ...] = ()
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    model: str = ""
 
 
 class LLMCallStarted(Struct):
@@ -236,11 +239,15 @@ class LLMCallStarted(Struct):
 
 
 class LLMCallEnded(Struct):
-    """The call is over: answered, or failed with `error_code`; usage is None if the provider told none."""
+    """The call is over: answered, by the `model` that the provider says, or failed with `error_code`.
+
+    Usage is None if the provider told none.
+    """
 
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     error_code: str = ""
+    model: str = ""
 
 
 class CallsMade(Struct):

@@ -7,6 +7,7 @@ from django.db import models
 from agents.models.agent import Agent
 from agents.models.api_key import ApiKey
 from agents.models.money import UsdField
+from agents.tracing import Span
 
 ID_PREFIXES = ("req_", "chatcmpl-")
 
@@ -94,7 +95,7 @@ class UsageRecord(TokenCounts):
     client_address = models.CharField(max_length=64, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
     end_user = models.CharField(max_length=200, blank=True, help_text="Whom the client named in `user`.")
-    traceparent = ""  # of its caller; for the trace that is made of the row when it is closed, not kept
+    caller_span: Span | None = None  # for the trace that is made of the row when it is closed, not kept
 
     class Meta:
         verbose_name = "request"
@@ -134,7 +135,9 @@ class UsageStep(TokenCounts):
     arguments_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of a tool call's arguments.")
     arguments = models.TextField(blank=True, help_text="A tool call's arguments, if the server is set to keep them.")
     result_bytes = models.PositiveIntegerField(null=True, blank=True, help_text="Length of a tool's result.")
-    traceparent = ""  # of this step, as the provider was told; not kept
+    # For the trace, not kept: its span, as the provider was told, and which model the provider says has answered.
+    span: Span | None = None
+    response_model = ""
 
     class Meta:
         ordering = ["position"]

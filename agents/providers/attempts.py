@@ -5,8 +5,9 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from msgspec.structs import replace
+
 from agents.errors import AgentError, ContextLengthExceeded, ProviderError
-from agents.tracing import of_one_call
 from agents.types import Delta, LLMCallEnded, LLMCallStarted, ModelRequest, ModelSpec, Provider
 
 TRIES = 3
@@ -24,14 +25,14 @@ async def ask(
     first_error: AgentError | None = None
     for model in models:
         for attempt in range(TRIES):
-            request = of_one_call(request)
+            request = replace(request, span=request.span and request.span.child())
             yield LLMCallStarted(model, request)
             answered = False
             try:
                 async with aclosing(provider.stream(model, request)) as deltas:
                     async for delta in deltas:
                         if delta.finish_reason is not None:
-                            yield LLMCallEnded(delta.finish_reason, delta.usage)
+                            yield LLMCallEnded(delta.finish_reason, delta.usage, model=delta.model)
                             return
                         answered = True
                         yield delta

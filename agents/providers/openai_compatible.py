@@ -62,7 +62,7 @@ class OpenAICompatible:
             response.release() if response.content.at_eof() else response.close()
         if reader.finish_reason is None and not reader.done:
             raise ProviderUnavailable(f"{model.provider.label} broke off in mid-answer.")
-        yield Delta(finish_reason=reader.finish_reason or FinishReason.STOP, usage=reader.usage)
+        yield Delta(finish_reason=reader.finish_reason or FinishReason.STOP, usage=reader.usage, model=reader.model)
 
     async def _ask(self, model: ModelSpec, request: ModelRequest) -> aiohttp.ClientResponse:
         """Send the request and return the response once its status says that an answer follows."""
@@ -70,8 +70,8 @@ class OpenAICompatible:
         if provider.api_key_env and not provider.api_key:
             raise ProviderRefused(f"{provider.label} has no API key on this server: {provider.api_key_env} is not set.")
         headers = {"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {}
-        if request.traceparent:
-            headers["traceparent"] = request.traceparent
+        if request.span:
+            headers |= request.span.headers
         url = f"{provider.base_url.rstrip('/')}/chat/completions"
         refused = self._refused_parameters.setdefault((provider.base_url, model.name), set())
         body = {name: value for name, value in _body(model, request).items() if name not in refused}

@@ -48,11 +48,13 @@ class WireChoice(Struct):
 
 
 class WireChunk(Struct):
+    model: Any = None
     choices: list[WireChoice] | None = None
     usage: Any = None
     error: Any = None
 
 
+LONGEST_MODEL = 200
 MOST_TOKENS = 10**12  # more than any answer has, and far from what a database column holds
 _decode_chunk = msgspec.json.Decoder(WireChunk).decode
 
@@ -101,6 +103,7 @@ class ChunkReader:
         self._call_at: dict[int, _Call] = {}
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
+        self.model = ""
         self.done = False
 
     def read(self, data: bytes) -> Iterator[Delta]:
@@ -138,6 +141,8 @@ class ChunkReader:
             words = str(message).replace(self._secret, "***") if self._secret else str(message)
             raise ProviderUnavailable(f"The provider broke off: {words[:300]}")
         self.usage = _usage(chunk.usage) or self.usage
+        if not self.model and isinstance(chunk.model, str):
+            self.model = chunk.model[:LONGEST_MODEL]
         if not chunk.choices:
             return None
         choice = chunk.choices[0]

@@ -68,19 +68,20 @@ class Recording:
             if settings.OPENFANG_STORE_CONTENT_DAYS:
                 self._asked, self._heard = event.request.messages, []
         elif isinstance(event, LLMCallEnded):
-            self._end_call(event.usage, event.error_code)
+            self._end_call(event)
         elif isinstance(event, ToolCallEnded):
             self._add_tool_step(event)
         elif isinstance(event, Finished):
             self.finish_reason = event.finish_reason
 
-    def _end_call(self, usage: Usage | None, error_code: str) -> None:
+    def _end_call(self, ended: LLMCallEnded) -> None:
         """Add the step of the LLM call under way: with the provider's count, else ours of what went over the wire."""
         call, self._call = self._call, None
         assert call is not None
+        usage = ended.usage
         if usage is not None:
             source = UsageSource.PROVIDER
-        elif self._call_first_token_ms is not None or not error_code:
+        elif self._call_first_token_ms is not None or not ended.error_code:
             usage = Usage(estimates.prompt_tokens(call.request.messages), estimates.text_tokens(self._call_bytes))
             source = UsageSource.ESTIMATED
         else:
@@ -93,7 +94,7 @@ class Recording:
                 kind=StepKind.LLM,
                 name=call.model.name,
                 provider=call.model.provider.name,
-                error_code=error_code,
+                error_code=ended.error_code,
                 token_source=source,
                 started_ms=round((self._call_began - self._started) * 1000),
                 first_token_ms=self._call_first_token_ms,
@@ -105,7 +106,7 @@ class Recording:
                 cost=cost,
             )
         )
-        self.steps[-1].traceparent = call.request.traceparent
+        self.steps[-1].span, self.steps[-1].response_model = call.request.span, ended.model
         self.usage += usage
         self._sources.add(source)
         self._cost = None if cost is None or self._cost is None else self._cost + cost
@@ -133,7 +134,7 @@ class Recording:
     def close(self, status: Status, *, http_status: int, error_code: str = "") -> None:
         """Write into the row how the run ended and what it used."""
         if self._call is not None:
-            self._end_call(None, error_code or status.value)
+            self._end_call(LLMCallEnded(error_code=error_code or status.value))
         row = self.row
         row.status, row.http_status, row.error_code = status, http_status, error_code
         row.ended_at = timezone.now()

@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from agents.errors import AgentError, InvalidRequest
 from agents.playground import version_for, while_running
 from agents.runs import Caller, Run, RunRequest, engine
+from agents.tracing import read as read_span
 from openai_compat import rendering
 from openai_compat.activity import ToolActivity
 from openai_compat.addresses import client_address
@@ -91,7 +92,7 @@ def _run_request(request: Request, chat: ChatCompletionRequest, sent: _SentStatu
         http_status=sent.of,
         body=request.META["openfang.body"],
         idempotency_key=_idempotency_key(request),
-        traceparent=request.headers.get("traceparent", ""),
+        caller_span=read_span(request.headers.get("traceparent", ""), request.headers.get("tracestate", "")),
     )
 
 

@@ -18,11 +18,11 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from agents import __version__
 from agents.models import StepKind, UsageRecord, UsageStep
-from agents.tracing import Span, read, span_of_run
+from agents.tracing import Span, span_of_run
 from agents.usage.entries import Entry
 
 Attributes = dict[str, Any]
@@ -65,15 +65,15 @@ class Traces:
 
     def _write_run(self, row: UsageRecord, steps: list[UsageStep]) -> None:
         began = _nanoseconds(row.started_at)
-        own, caller = span_of_run(row.id, row.traceparent), read(row.traceparent)
-        self._write_span(_of_run(row), own, caller, began=began, duration_ms=row.duration_ms or 0)
+        own = span_of_run(row.id, row.caller_span)
+        self._write_span(_of_run(row), own, row.caller_span, began=began, duration_ms=row.duration_ms or 0)
         finish_reasons = _finish_reasons(row, steps)
         for step in steps:
             operation = _of_tool(step) if step.kind == StepKind.TOOL else _of_call(step)
             if reason := finish_reasons.get(step.position):
                 operation.attributes["gen_ai.response.finish_reasons"] = [reason]
             at = began + step.started_ms * 1_000_000
-            self._write_span(operation, read(step.traceparent), own, began=at, duration_ms=step.duration_ms)
+            self._write_span(operation, step.span, own, began=at, duration_ms=step.duration_ms)
 
     def _write_span(
         self, operation: Operation, own: Span | None, parent: Span | None, *, began: int, duration_ms: int
@@ -114,7 +114,8 @@ def _context(parent: Span | None) -> Context:
     if parent is None:
         return context
     flags = TraceFlags(TraceFlags.SAMPLED if parent.sampled else TraceFlags.DEFAULT)
-    remote = SpanContext(parent.trace_id, parent.span_id, is_remote=True, trace_flags=flags)
+    state = TraceState.from_header([parent.state])
+    remote = SpanContext(parent.trace_id, parent.span_id, is_remote=True, trace_flags=flags, trace_state=state)
     return trace.set_span_in_context(trace.NonRecordingSpan(remote), context)
 
 
@@ -146,6 +147,8 @@ def _of_call(step: UsageStep) -> Operation:
         "gen_ai.request.stream": True,
         **_tokens(step),
     }
+    if step.response_model:
+        attributes["gen_ai.response.model"] = step.response_model
     if step.first_token_ms is not None:
         attributes["gen_ai.response.time_to_first_chunk"] = step.first_token_ms / 1000
     return Operation(f"chat {step.name}", SpanKind.CLIENT, attributes, step.error_code)

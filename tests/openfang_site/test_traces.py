@@ -16,7 +16,8 @@ from tests.live import Live
 from tests.live.asking import TIMEOUT, ask, body, row_of, url_of
 from tests.live.server import ROOT
 from tests.openfang_site.collector import Collector, attributes
-from tests.upstream import Upstream, calls, fails, says
+from tests.upstream import Upstream, calls, fails, junk, says
+from tests.upstream.wire import chunk
 
 pytestmark = pytest.mark.slow
 
@@ -46,8 +47,11 @@ def traced(traced_server: Live, upstream: Upstream) -> Live:
     return traced_server
 
 
-def send(live: Live, model: str = "coder", *, traceparent: str = "", **fields: Any) -> httpx2.Response:
-    headers = {"authorization": f"Bearer {live.keys['alice']}"} | ({"traceparent": traceparent} if traceparent else {})
+def send(
+    live: Live, model: str = "coder", *, traceparent: str = "", tracestate: str = "", **fields: Any
+) -> httpx2.Response:
+    headers = {"authorization": f"Bearer {live.keys['alice']}"}
+    headers |= {name: value for name, value in (("traceparent", traceparent), ("tracestate", tracestate)) if value}
     return httpx2.post(url_of(live), json=body(model, **fields), headers=headers, timeout=TIMEOUT, verify=False)
 
 
@@ -92,6 +96,7 @@ def test_a_run_with_a_tool_is_a_trace(traced: Live, upstream: Upstream, collecto
     assert told["gen_ai.agent.id"].replace("-", "") == row["agent_id"]
     assert attributes(first)["gen_ai.operation.name"] == "chat"
     assert attributes(first)["gen_ai.request.model"] == "scripted-model"
+    assert attributes(first)["gen_ai.response.model"] == "scripted-model"
     assert attributes(first)["gen_ai.usage.input_tokens"] == 10
     assert 0 <= attributes(first)["gen_ai.response.time_to_first_chunk"] < TIMEOUT
     assert [attributes(call)["gen_ai.response.finish_reasons"] for call in (first, last)] == [["tool_calls"], ["stop"]]
@@ -120,6 +125,30 @@ def test_a_clients_trace_goes_on_here_and_at_the_provider(traced: Live, upstream
     told = [asked.headers["traceparent"] for asked in upstream.requests]
     assert told == [f"00-{TRACE}-{call.span_id.hex()}-01" for call in (failed, answered)]
     assert {call.parent_span_id for call in (failed, answered)} == {run.span_id}
+
+
+def test_the_model_that_the_provider_says_has_answered_is_told(traced: Live, upstream: Upstream, collector: Collector):
+    answered = chunk({"content": "Hello"}, "stop", model="scripted-model-2026-11-22")
+    upstream.turns(fails(429, headers={"retry-after": "0"}), junk([answered]))
+    _, failed, call = collector.trace(trace_id(send(traced)), 3)
+    assert attributes(call)["gen_ai.request.model"] == "scripted-model"
+    assert attributes(call)["gen_ai.response.model"] == "scripted-model-2026-11-22"
+    assert "gen_ai.response.model" not in attributes(failed)
+
+
+def test_a_clients_trace_state_goes_with_its_trace(traced: Live, upstream: Upstream, collector: Collector):
+    trace = f"{TRACE[1:]}5"
+    upstream.model("steward-model").turns(calls("agent_ask", agent="expert", question="Why?"), says("Because."))
+    upstream.model("expert-model").says("Because.")
+    send(traced, "steward", traceparent=f"00-{trace}-{CALLER}-01", tracestate="vendor=a1,tenant@other=b 2")
+    assert {asked.headers["tracestate"] for asked in upstream.requests} == {"vendor=a1,tenant@other=b 2"}
+    assert {span.trace_state for span in collector.trace(trace, 6)} == {"vendor=a1,tenant@other=b 2"}
+
+
+def test_a_trace_state_without_its_trace_goes_nowhere(traced: Live, upstream: Upstream):
+    upstream.turns(says("Hello"))
+    send(traced, tracestate="vendor=a1")
+    assert "tracestate" not in upstream.requests[0].headers
 
 
 def test_a_trace_that_its_client_does_not_record_is_not_recorded_here(
@@ -181,7 +210,7 @@ def test_a_collector_that_does_not_answer_delays_no_request_and_a_stop_sends_wha
             collector.answers.clear()
             upstream.turns(says("One"), says("Two"))
             assert ask(live).status_code == 200
-            assert collector.asked.wait(10)
+            assert collector.asked.wait(60)
             response = ask(live)
             assert response.status_code == 200
             assert not collector.spans
@@ -202,9 +231,9 @@ def test_a_collector_that_is_not_there_does_not_hold_up_requests_or_a_stop(upstr
 
 def test_without_an_endpoint_nothing_is_loaded_and_providers_are_told_no_trace(live: Live, upstream: Upstream):
     upstream.says("Hello")
-    headers = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
+    headers = {"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "vendor=a1"}
     httpx2.post(url_of(live), json=body(), headers=headers, timeout=TIMEOUT, verify=False)
-    assert "traceparent" not in upstream.requests[0].headers
+    assert not {"traceparent", "tracestate"} & set(upstream.requests[0].headers)
     # Redis' client loads a part of OpenTelemetry where it is installed.
     loaded = "import openfang_site.asgi, sys; sys.exit('opentelemetry.exporter' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", loaded], env=live.env, cwd=ROOT, check=False).returncode == 0
@@ -250,9 +279,37 @@ def test_a_traceparent_is_read_and_written_and_later_versions_may_say_more():
     assert read(f"cc-{TRACE}-{CALLER}-03-what-the-future-will-be-like") == span
 
 
+@pytest.mark.parametrize(
+    ("header", "passed_on"),
+    [
+        ("vendor=a1", "vendor=a1"),
+        ("vendor=a1 ,\tother=b,, ", "vendor=a1,other=b"),
+        ("0tenant@vendor=a=1", ""),
+        ("0tenant@vendor=a 1", "0tenant@vendor=a 1"),
+        ("0vendor=a1", ""),
+        ("Vendor=a1", ""),
+        ("vendor=a1,other", ""),
+        ("vendor=a\x01", ""),
+        ("vendor=\u00e9", ""),
+        ("vendor=" + "a" * 257, ""),
+        (",".join(f"v{number}=1" for number in range(32)), ",".join(f"v{number}=1" for number in range(32))),
+        (",".join(f"v{number}=1" for number in range(33)), ""),
+        (f"a={'x' * 250},b={'x' * 250},c={'x' * 10}", ""),
+    ],
+)
+def test_a_trace_state_is_passed_on_whole_or_not_at_all(header: str, passed_on: str):
+    span = read(f"00-{TRACE}-{CALLER}-01", header)
+    assert span is not None
+    assert span.state == passed_on
+    told = span_of_run(uuid.uuid4(), span).child().headers
+    assert told.get("tracestate", "") == passed_on
+    assert told["traceparent"].startswith(f"00-{TRACE}-")
+
+
 def test_a_run_has_a_span_of_its_own_and_the_requests_id_where_it_is_the_first():
     run_id = uuid.uuid4()
-    own = span_of_run(run_id, "")
+    own = span_of_run(run_id, None)
     assert own.trace_id == run_id.int
     assert 0 < own.span_id < 2**64
-    assert span_of_run(run_id, f"00-{TRACE}-{CALLER}-00") == Span(int(TRACE, 16), own.span_id, sampled=False)
+    caller = read(f"00-{TRACE}-{CALLER}-00")
+    assert span_of_run(run_id, caller) == Span(int(TRACE, 16), own.span_id, sampled=False)
