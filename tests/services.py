@@ -17,7 +17,7 @@ from typing import Self
 import psycopg
 import redis
 
-START_SECONDS = 30
+START_SECONDS = 60
 DATABASES = 5000  # one for each server of the tests, whose counters would meet in a common one
 
 

@@ -38,6 +38,6 @@ def runs(pid: int) -> bool:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for what no event tells: another process's end, or what it wrote."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.01)

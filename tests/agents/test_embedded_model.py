@@ -203,7 +203,7 @@ async def test_it_ends_with_its_standard_input_on_any_system(model):
         process.stdin.write(json.dumps(settings).encode() + b"\n")
         assert json.loads(await process.stdout.readline())["base_url"].startswith("http://127.0.0.1:")
         process.stdin.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:
@@ -248,7 +248,7 @@ async def post(endpoint: Endpoint, request: dict[str, Any]) -> tuple[int, bytes]
 
 async def replaced(model: EmbeddedModel, gone: Endpoint) -> Endpoint:
     """Use the model until another process than the one that is gone answers for it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (endpoint := await model.endpoint()) == gone:  # noqa: ASYNC110 - another process's death is no event here
             await asyncio.sleep(0.01)
     return endpoint
@@ -256,7 +256,7 @@ async def replaced(model: EmbeddedModel, gone: Endpoint) -> Endpoint:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for what the system's process list tells, which sends no event."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

@@ -108,7 +108,7 @@ async def test_a_server_that_starts_slowly_costs_its_tools_and_not_the_answer(po
 
 
 async def test_a_server_that_hangs_for_three_calls_is_started_again(pool):
-    server = program(PLAIN, timeout=0.2)
+    server = program(PLAIN, timeout=1)
     first = int(await call(pool, server, "tool.0"))
     for _ in range(3):
         with pytest.raises(ToolFailed, match="did not answer within"):

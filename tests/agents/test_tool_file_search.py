@@ -42,7 +42,7 @@ async def test_matching_lines_come_with_their_places(caller, arguments, expected
 
 async def test_an_expression_that_explodes_elsewhere_is_answered_while_the_loop_goes_on(caller):
     (caller.workspace / "evil.txt").write_text("x" * 4_000_000 + "\n" + "a" * 4_000_000)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         for pattern in ("(x+x+)+y", "(a|a)*b", "(a*)*$x"):
             assert "No line matches" in await caller.call(file_search.tool, pattern=pattern)
 

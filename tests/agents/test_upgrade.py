@@ -74,8 +74,8 @@ class Reader(threading.Thread):
     def _connect(self) -> Any:
         if self._database.url:
             # Waits no longer than this for a lock that a migration holds.
-            return psycopg.connect(self._database.url, autocommit=True, options="-c lock_timeout=5s")
-        return sqlite3.connect(self._database.data_dir / "openfang.sqlite3", timeout=5)
+            return psycopg.connect(self._database.url, autocommit=True, options="-c lock_timeout=20s")
+        return sqlite3.connect(self._database.data_dir / "openfang.sqlite3", timeout=20)
 
     def end(self) -> None:
         self._done.set()

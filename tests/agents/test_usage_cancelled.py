@@ -32,7 +32,7 @@ def test_leaving_a_stream_closes_the_call_and_counts_what_was_said(live: Live, u
     with streaming(live) as response:
         read_until(response.iter_lines(), "four")
     [asked] = upstream.requests
-    assert asked.client_gone.wait(10)
+    assert asked.client_gone.wait(60)
     row = closed_row(live, f"id = '{request_id(response)}'")
     assert (row["status"], row["error_code"], row["http_status"]) == ("cancelled", "client_disconnected", 200)
     assert (row["token_source"], row["completion_tokens"], row["prompt_tokens"]) == ("estimated", 5, 13)
@@ -47,8 +47,8 @@ def test_leaving_before_an_answer_that_is_not_streamed_closes_the_call(live: Liv
     name = somebody()
     upstream.turns(stalls("One two three four"))
     with waiting(live, upstream, user=name) as asked:
-        assert asked.started.wait(10)
-    assert asked.client_gone.wait(10)
+        assert asked.started.wait(60)
+    assert asked.client_gone.wait(60)
     row = closed_row(live, f"end_user = '{name}'")
     assert (row["status"], row["http_status"], row["streamed"]) == ("cancelled", 499, 0)
     assert row["model"] == "scripted-model"
@@ -59,7 +59,7 @@ def test_leaving_before_the_provider_has_answered_anything_costs_nothing(live: L
     upstream.turns(hangs())
     with waiting(live, upstream, user=name, stream=True) as asked:
         pass
-    assert asked.client_gone.wait(10)
+    assert asked.client_gone.wait(60)
     row = closed_row(live, f"end_user = '{name}'")
     assert (row["status"], row["http_status"], row["token_source"]) == ("cancelled", 499, "none")
     assert (row["prompt_tokens"], row["cost"], row["first_token_ms"]) == (0, 0, None)
@@ -69,7 +69,7 @@ def test_leaving_while_the_server_waits_to_try_again_ends_the_wait(live: Live, u
     name = somebody()
     upstream.turns(fails(429, headers={"retry-after": "9"}))
     with waiting(live, upstream, user=name) as asked:
-        assert asked.answered.wait(10)
+        assert asked.answered.wait(60)
     row = closed_row(live, f"end_user = '{name}'")
     assert (row["status"], row["llm_calls"]) == ("cancelled", 1)
     assert len(upstream.requests) == 1
@@ -87,7 +87,7 @@ def test_an_answer_that_is_complete_but_for_the_providers_close_is_complete(live
     upstream.turns(junk([chunk({"content": "Hello"}), chunk({}, "stop"), b"data: [DONE]\n\n", Mark.HOLD]))
     response = ask(live, stream=True)
     assert row_of(live, response)["status"] == "ok"
-    assert upstream.requests[0].client_gone.wait(10)
+    assert upstream.requests[0].client_gone.wait(60)
 
 
 def test_many_clients_that_leave_leave_nothing_behind(live: Live, upstream: Upstream):

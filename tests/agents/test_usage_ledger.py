@@ -59,7 +59,7 @@ class TestServer:
         name = somebody()
         with locked(database_of(live)), ThreadPoolExecutor() as pool:
             asking = [pool.submit(ask, live, user=name, stream=streamed) for streamed in (False, True)]
-            responses = [future.result(timeout=20) for future in asking]
+            responses = [future.result(timeout=60) for future in asking]
         for response in responses:
             assert response.status_code == 503
             assert response.json() == {
@@ -88,7 +88,7 @@ class TestServer:
             with locked(database_of(live)):
                 upstream.requests[0].release()
                 read_until(lines, "three")
-                assert upstream.requests[0].answered.wait(10)
+                assert upstream.requests[0].answered.wait(60)
                 [row] = live.usage(f"id = '{request_id(response)}'")
                 assert row["status"] == "running"
             rest = "\n".join(lines)

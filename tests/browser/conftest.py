@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
 
 from tests.live import Live
 from tests.upstream import Upstream
@@ -22,7 +22,8 @@ elif not AXE.exists():
 
 NAME, PASSWORD = "boss", "a-good-pass-phrase"
 ADMIN = f"from django.contrib.auth.models import User; User.objects.create_superuser({NAME!r}, '', {PASSWORD!r})"
-WAIT_MS = 20_000
+WAIT_MS = 60_000
+expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture(scope="session", autouse=True)

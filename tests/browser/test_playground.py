@@ -65,7 +65,7 @@ async def test_an_agent_is_made_from_a_profile_and_answers_on_the_embedded_model
 
     await expect(page.locator(FIGURES)).to_be_visible(timeout=120_000)
     lengths = await page.evaluate("[...new Set(window.seen.map((text) => text.length))]")
-    assert len([length for length in lengths if length]) > 3, "the answer did not grow on the page"
+    assert len([length for length in lengths if length]) > 1, "the answer did not grow on the page"
     await expect(page.locator(".of-figures")).to_contain_text("first token")
     await expect(page.locator(".of-figures")).to_contain_text("$0")
     [row] = embedded_site.usage("agent_name = 'my-tutor'")
@@ -113,7 +113,7 @@ async def test_an_answer_is_stopped_by_escape_and_the_upstream_call_with_it(
     await page.keyboard.press("Escape")
 
     await expect(page.locator(".of-remark")).to_have_text("Stopped.")
-    assert upstream.requests[-1].client_gone.wait(10)
+    assert upstream.requests[-1].client_gone.wait(60)
     await expect(page.locator(FIGURES)).to_be_visible()
     await expect(page.locator(".of-figures")).to_contain_text("cancelled")
     await expect(page.locator("#message")).to_be_focused()

@@ -14,6 +14,7 @@ import httpx2
 
 from tests.live.server import Live
 
+# What takes a moment on a quiet machine takes many on one whose cores are shared: only a failure waits so long.
 TIMEOUT = 60
 
 
@@ -98,7 +99,7 @@ def closed_row(live: Live, where: str) -> dict[str, Any]:
     return row
 
 
-def eventually(find: Any, seconds: float = 15, *, every: float = 0.02) -> Any:
+def eventually(find: Any, seconds: float = TIMEOUT, *, every: float = 0.02) -> Any:
     """What `find` returns once that is not false or None."""
     deadline = time.monotonic() + seconds
     while not (found := find()):

@@ -1,9 +1,9 @@
 """The usage row of one answer, found by the id that the answer bears."""
 
-import time
 from typing import Any
 
 from tests.live import Live
+from tests.live.asking import eventually
 
 
 def row_of(live: Live, completion_id: str) -> dict[str, Any]:
@@ -14,8 +14,5 @@ def row_of(live: Live, completion_id: str) -> dict[str, Any]:
 
 def closed_row_of(live: Live, completion_id: str) -> dict[str, Any]:
     """Wait for the row of an answer whose client is gone: nobody is told when it is closed."""
-    deadline = time.monotonic() + 10
-    while (row := row_of(live, completion_id))["status"] == "running":
-        assert time.monotonic() < deadline, "the row was not closed within 10 s"
-        time.sleep(0.01)
-    return row
+    eventually(lambda: row_of(live, completion_id)["status"] != "running")
+    return row_of(live, completion_id)

@@ -83,7 +83,7 @@ def test_after_the_client_left(live: Live, upstream: Upstream):
     steward.turns(asks("expert", "One?"), hangs())
     with streaming(live, "steward", user=user):
         *_, waiting = upstream.wait_for_requests(3)
-    assert waiting.client_gone.wait(10)
+    assert waiting.client_gone.wait(60)
     # The first run may still be closing its row: the repetition waits for it.
     steward.says("Done.")
     asked(live, "steward", stream=True, user=user)
@@ -125,7 +125,7 @@ def test_what_an_asked_agent_has_done_is_not_done_again_either(live: Live, upstr
     upstream.model("expert-model").says("Answer one.")
     with streaming(live, "showing", user=user):
         *_, waiting = upstream.wait_for_requests(4)
-    assert waiting.client_gone.wait(10)
+    assert waiting.client_gone.wait(60)
     closed_row(live, f"end_user = '{user}' AND parent_id IS NULL")
     upstream.turns(asks("steward", "All?"), says("Done."))
     steward.says("All one.")

@@ -19,7 +19,7 @@ def test_leaving_during_a_tool_ends_the_tool(live: Live, upstream: Upstream):
         lines = response.iter_lines()  # kept: httpx leaves when nobody holds it
         read_until(lines, "ask.")
         _, held = upstream.wait_for_requests(2)
-    assert held.client_gone.wait(10)
+    assert held.client_gone.wait(60)
     row = closed_row(live, f"end_user = '{user}' AND parent_id IS NULL")
     assert (row["status"], row["error_code"], row["http_status"]) == ("cancelled", "client_disconnected", 200)
     assert (row["llm_calls"], row["tool_calls"]) == (1, 0)

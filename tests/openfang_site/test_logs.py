@@ -39,7 +39,8 @@ def lines(machine: Live, upstream: Upstream) -> Lines:
     before = len(machine.output)
 
     def found(**facts: Any) -> list[Line]:
-        written = [json.loads(line) for line in machine.output[before:].splitlines()]
+        complete, _, _ = machine.output[before:].rpartition("\n")
+        written = [json.loads(line) for line in complete.splitlines()]
         return [line for line in written if facts.items() <= line.items()]
 
     return lambda **facts: eventually(lambda: found(**facts))
@@ -191,10 +192,10 @@ async def test_an_unforeseen_error_is_told_with_its_request(log: io.StringIO, mo
     scope = {"type": "http", "method": "GET", "path": "/v1/models", "query_string": b"", "headers": []}
     communicator: Any = ApplicationCommunicator(OpenAIConsumer.as_asgi(), scope)  # type: ignore[no-untyped-call]
     await communicator.send_input({"type": "http.request", "body": b""})
-    head = await communicator.receive_output(5)
-    await communicator.receive_output(5)
+    head = await communicator.receive_output(60)
+    await communicator.receive_output(60)
     await communicator.send_input({"type": "http.disconnect"})
-    await communicator.wait(5)
+    await communicator.wait(60)
 
     line = json.loads(log.getvalue())
     assert line["request_id"].encode() == dict(head["headers"])[b"x-request-id"]

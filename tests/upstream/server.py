@@ -123,12 +123,12 @@ class Upstream:
     def open_requests(self) -> int:
         return len(self._open)
 
-    def wait_for_requests(self, count: int, timeout: float = 10) -> list[Received]:
+    def wait_for_requests(self, count: int, timeout: float = 60) -> list[Received]:
         """Block until so many requests have arrived."""
         self._wait(lambda: len(self.requests) >= count, f"{count} requests", timeout)
         return list(self.requests)
 
-    def wait_until_idle(self, timeout: float = 10) -> None:
+    def wait_until_idle(self, timeout: float = 60) -> None:
         """Block until no request is open."""
         self._wait(lambda: not self._open, "idleness", timeout)
 
