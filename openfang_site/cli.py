@@ -1,5 +1,6 @@
 """The command line: `openfang COMMAND`, the same as `manage.py COMMAND`."""
 
+import json
 import os
 import platform
 import sys
@@ -64,8 +65,8 @@ def main() -> None:
     if arguments in ([], ["help"], ["--help"], ["-h"]):
         print(overview())
         return
-    if arguments in (["version"], ["--version"]):
-        print(versions())
+    if arguments[0] in ("version", "--version") or arguments == ["help", "version"]:
+        print(versions(as_json="--json" in arguments))
         return
     if arguments == ["help", "--all"]:
         arguments = ["help"]
@@ -86,8 +87,9 @@ def main() -> None:
 
 def run(arguments: list[str]) -> None:
     django.setup()
-    if arguments[0] not in {*get_commands(), "help", "version", "--version"}:
-        raise CommandError(f"There is no command {arguments[0]!r}; openfang help lists what there is.")
+    name = arguments[1] if arguments[0] == "help" and len(arguments) > 1 else arguments[0]
+    if name not in {*get_commands(), "help"}:
+        raise CommandError(f"There is no command {name!r}; openfang help lists what there is.")
     execute_from_command_line(["openfang", *arguments])
 
 
@@ -110,8 +112,11 @@ def overview() -> str:
     )
 
 
-def versions() -> str:
-    return f"OpenFang {__version__} (Django {django.get_version()}, Python {platform.python_version()})"
+def versions(*, as_json: bool) -> str:
+    facts = {"openfang": __version__, "django": django.get_version(), "python": platform.python_version()}
+    if as_json:
+        return json.dumps(facts, indent=2)
+    return "OpenFang {openfang} (Django {django}, Python {python})".format_map(facts)
 
 
 def told(error: Exception) -> str:

@@ -201,7 +201,11 @@ def database() -> dict[str, Any]:
 DATABASES = {"default": database()}
 
 if REDIS_URL:
-    CACHES: dict[str, Any] = {"default": {"BACKEND": "agents.limits.cache.RedisOrLocal", "LOCATION": REDIS_URL}}
+    CACHES: dict[str, Any] = {
+        "default": {"BACKEND": "agents.limits.cache.RedisOrLocal", "LOCATION": REDIS_URL},
+        "requests": {"BACKEND": "agents.limits.cache.RequestCounts", "LOCATION": REDIS_URL},
+    }
+    RATELIMIT_USE_CACHE = "requests"
     # django-ratelimit knows Redis by the names of other packages only.
     SILENCED_SYSTEM_CHECKS += ["django_ratelimit.W001"]
 else:
@@ -243,7 +247,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {"StatusEnum": "agents.models.Status"},
 }
 
-LOG_LEVEL = env_choice("OPENFANG_LOG_LEVEL", "", ("debug", "info", "warning", "error", "critical")).upper()
+LOG_LEVEL = env_choice("OPENFANG_LOG_LEVEL", "info", ("debug", "info", "warning", "error", "critical")).upper()
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -255,11 +259,11 @@ LOGGING: dict[str, Any] = {
         "json": {"()": "openfang_site.observability.lines.JSONLines"},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": OPENFANG_LOG_FORMAT}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL or "WARNING"},
+    "root": {"handlers": ["stderr"], "level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
     "loggers": {
         "django": {"handlers": [], "propagate": True},
-        "agents": {"level": LOG_LEVEL or "INFO"},
-        "openai_compat": {"level": LOG_LEVEL or "INFO"},
-        "openfang_site": {"level": LOG_LEVEL or "INFO"},
+        "agents": {"level": LOG_LEVEL},
+        "openai_compat": {"level": LOG_LEVEL},
+        "openfang_site": {"level": LOG_LEVEL},
     },
 }

@@ -29,6 +29,9 @@ IN_PARALLEL = ["-q", "-n", str(min(4, (os.cpu_count() or 1) + 1)), "--dist", "lo
 
 def main(arguments: list[str]) -> None:
     """Run the checks and hand over to pytest, or end with the exit code of the first one that fails."""
+    if arguments in (["--help"], ["-h"]):
+        print(__doc__)
+        return
     everything = not set(arguments) - {"--all"}
     if everything:
         for name, command in CHECKS.items():

@@ -60,7 +60,7 @@ class Checkout:
 
 
 def finished(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
@@ -319,3 +319,11 @@ def test_the_test_command_installs_its_requirements_and_runs_the_tests_from_the_
     first = checkout.run("test", "-k", "a b", cwd=tmp_path)
     assert told(first) == {"arguments": ["-k", "a b"], "cwd": str(checkout.root), "greeting": "1.0"}
     assert checkout.run("test", "-k", "a b").stderr == ""
+
+
+def test_the_help_of_the_test_command_needs_none_of_its_requirements(checkout):
+    checkout.require("no-such-package-for-tests", file="requirements-dev.txt")
+    (checkout.root / "tests").mkdir()
+    (checkout.root / "tests" / "__main__.py").write_text(MANAGE)
+    for words in (["test", "--help"], ["help", "test"]):
+        assert told(checkout.run(*words))["arguments"] == ["--help"]

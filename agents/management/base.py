@@ -44,7 +44,10 @@ class OpenFangCommand(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run from the command line; errors are left to `openfang_site.cli`, also those of the options."""
-        options = vars(self.create_parser(argv[0], argv[1]).parse_args(argv[2:]))
+        try:
+            options = vars(self.create_parser(argv[0], argv[1]).parse_args(argv[2:]))
+        except CommandError as error:
+            raise CommandError(f"{error}; {program()} help {argv[1]} tells more") from None
         try:
             self.execute(**options)
         finally:

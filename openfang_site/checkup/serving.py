@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from agents.management.base import program
 from agents.management.server_state import ServerNote, is_running, running_server
 from agents.models import ApiKey
-from openfang_site.checkup.finding import Finding, ok, problem
+from openfang_site.checkup.finding import Finding, ok, problem, warning
 from openfang_site.listener import CannotListen, PortTaken, listen
 from openfang_site.serving import is_loopback
 
@@ -59,9 +59,13 @@ def _port() -> Finding:
 def keys() -> Iterator[Finding]:
     """Say who is let in."""
     has_table = ApiKey._meta.db_table in connection.introspection.table_names()
-    made = bool(settings.OPENFANG_API_KEY) + (ApiKey.objects.count() if has_table else 0)
-    if made:
-        yield ok("access", f"{made} API key{'s' if made > 1 else ''}: every request needs one.")
+    states = [key.state for key in ApiKey.objects.all()] if has_table else []
+    good = bool(settings.OPENFANG_API_KEY) + states.count("active")
+    if good:
+        yield ok("access", f"{good} API key{'s' if good > 1 else ''}: every request needs one.")
+    elif states:
+        text = "Every API key is revoked or expired, and every request needs one: nobody is let in."
+        yield warning("access", text, f"{program()} key create NAME")
     elif is_loopback(settings.OPENFANG_HOST):
         yield ok("access", "There is no API key: programs on this machine need none, others are not let in.")
     else:

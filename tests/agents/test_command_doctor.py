@@ -20,7 +20,7 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from agents.management.base import program
-from agents.models import Agent, LanguageModel, Provider
+from agents.models import Agent, ApiKey, LanguageModel, Provider
 from tests.agents.command_line import Installation
 from tests.live import Live
 from tests.upstream import Upstream, fails
@@ -199,6 +199,17 @@ class TestSurroundings:
         assert advice.endswith("openfang key create NAME")
         settings.OPENFANG_API_KEY = "key-of-16-characters"
         assert found()["access"][0] == "ok"
+
+    def test_keys_of_which_none_is_good_any_more(self, db: None) -> None:
+        key, _ = ApiKey.objects.issue("alice")
+        assert found()["access"][:2] == ("ok", "1 API key: every request needs one.")
+        key.revoke()
+        state, text, advice = found()["access"]
+        assert (state, text) == (
+            "warning",
+            "Every API key is revoked or expired, and every request needs one: nobody is let in.",
+        )
+        assert advice.endswith("openfang key create NAME")
 
     def test_a_redis_that_does_not_answer(self, db: None, settings: Any) -> None:
         settings.REDIS_URL = "redis://ada:sk-scripted-0123456789@127.0.0.1:9/0"

@@ -1,5 +1,6 @@
 """`openfang` and `openfang help`: what there is, in a line each."""
 
+import json
 import re
 import subprocess
 import sys
@@ -49,16 +50,27 @@ def test_djangos_own_commands_are_a_word_away(tmp_path):
 
 
 def test_an_unknown_command_is_one_line(tmp_path):
-    message = Installation(tmp_path).refusal("strat")
-    assert message == "There is no command 'strat'; openfang help lists what there is."
+    message = "There is no command 'strat'; openfang help lists what there is."
+    assert Installation(tmp_path).refusal("strat") == Installation(tmp_path).refusal("help", "strat") == message
 
 
-@pytest.mark.parametrize("word", ["version", "--version"])
-def test_the_version_is_this_projects_even_where_nothing_works(word, tmp_path):
+def test_words_that_a_command_does_not_take_are_one_line_that_says_where_to_read_on(tmp_path):
+    message = Installation(tmp_path).refusal("key")
+    assert re.fullmatch(r"the following arguments are required: ACTION; \S*openfang help key tells more", message)
+
+
+@pytest.mark.parametrize("words", [["version"], ["--version"], ["help", "version"]])
+def test_the_version_is_this_projects_even_where_nothing_works(words, tmp_path):
     (tmp_path / "file").touch()
-    shown = Installation(tmp_path / "file" / "data").openfang(word)
+    shown = Installation(tmp_path / "file" / "data").openfang(*words)
     assert shown.stdout.startswith(f"OpenFang {__version__} (Django 5.2.")
     assert (shown.returncode, shown.stderr) == (0, "")
+
+
+def test_the_versions_come_as_json_too(tmp_path):
+    facts = json.loads(Installation(tmp_path).openfang("version", "--json").stdout)
+    assert facts["openfang"] == __version__
+    assert set(facts) == {"openfang", "django", "python"}
 
 
 def test_a_wrong_log_level_is_one_line(tmp_path):

@@ -124,9 +124,9 @@ def test_the_list_tells_scope_and_state_and_no_key():
     ApiKey.objects.filter(name="old").update(expires_at=timezone.now() - timedelta(days=1))
     lines = listed()
     assert lines["scoped"].split()[2] == "coder"
-    assert lines["scoped"].split()[6:] == ["2199-01-01", "00:00", "UTC", "valid"]
+    assert lines["scoped"].split()[6:] == ["2199-01-01", "00:00", "UTC", "active"]
     assert lines["open"].split()[2] == "all"
-    assert lines["open"].split()[6:] == ["never", "valid"]
+    assert lines["open"].split()[6:] == ["never", "active"]
     assert lines["gone"].endswith("revoked")
     assert lines["old"].endswith("expired")
     assert raw[:11] in lines["scoped"]

@@ -23,7 +23,7 @@ class Command(OpenFangCommand):
     help = "Show, change, copy and delete one agent. To make one: openfang spawn. To list all: openfang agents."
     examples = (
         "agent show coder",
-        "agent set coder temperature=0.2 tools=file_read,web_fetch system_prompt=@prompt.txt",
+        "agent set coder temperature=0.2 system_prompt=@prompt.txt",
         "agent clone coder reviewer",
         "agent kill coder --yes",
     )

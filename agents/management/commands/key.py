@@ -123,7 +123,7 @@ class Command(OpenFangCommand):
                 f"{key.created_at:%Y-%m-%d}",
                 when(key.last_used_at),
                 when(key.expires_at),
-                state(key),
+                key.state,
             ]
             for key in keys
         ]
@@ -152,7 +152,7 @@ def facts_of(key: ApiKey) -> dict[str, Any]:
         "last_used_at": iso(key.last_used_at),
         "expires_at": iso(key.expires_at),
         "revoked_at": iso(key.revoked_at),
-        "state": state(key),
+        "state": key.state,
     }
 
 
@@ -239,9 +239,3 @@ def limits(key: ApiKey) -> str:
 
 def when(expires_at: datetime | None) -> str:
     return f"{expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "never"
-
-
-def state(key: ApiKey) -> str:
-    if key.revoked_at:
-        return "revoked"
-    return "expired" if key.expires_at and key.expires_at <= timezone.now() else "valid"

@@ -20,7 +20,7 @@ class Command(OpenFangCommand):
     help = "List the language models that agents can use, with their prices; add one, or set its prices."
     examples = (
         "models --provider groq",
-        "models add ollama/qwen3:8b --context 32768 --prompt 0 --completion 0",
+        "models add ollama/qwen3:8b --prompt 0 --completion 0",
         "models price openai/gpt-5.4-mini --prompt 0.25 --completion 2",
     )
 

@@ -16,7 +16,7 @@ from agents.snapshot import default_model, read_models
 
 class Command(OpenFangCommand):
     help = f"Make an agent from a profile. Profiles: {', '.join(profile_names())}."
-    examples = ("spawn coder", "spawn --name reviewer --profile coder --provider groq --tool web_fetch")
+    examples = ("spawn coder", "spawn --name reviewer --profile coder --provider groq")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -59,7 +59,8 @@ class Command(OpenFangCommand):
         if not found.total.requests:
             self.stdout.write("There were no requests.")
             return
-        headings = [by.upper(), "REQUESTS", "FAILED", "PROMPT", "CACHED", "COMPLETION", "COST"]
+        heading = "hour" if by == "day" and found.period.step < DAY else by
+        headings = [heading.upper(), "REQUESTS", "FAILED", "PROMPT", "CACHED", "COMPLETION", "COST"]
         self.stdout.write(table(headings, [*map(row, rows), row(("total", found.total))]))
         if found.total.unpriced:
             self.explain(f"Requests whose cost is unknown, and comes on top: {found.total.unpriced:,}.")

@@ -38,7 +38,7 @@ class Command(OpenFangCommand):
         except (ValueError, KeyError):
             why = (asked.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise CommandError(
-                f"The advisory service cannot be reached, so nothing was audited ({why[:300]})"
+                f"The advisory service cannot be reached, so nothing was audited ({why.partition('(')[0][:120]})."
             ) from None
         found = [
             [package["name"], package["version"], advisory["id"], ", ".join(advisory["fix_versions"]) or "none yet"]
