@@ -9,23 +9,18 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import DropdownFilter
-from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
-from unfold.enums import ActionVariant
-from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
+from agents.admin.credentials import STATES, CredentialAdmin, CredentialForm
 from agents.admin.formats import minute
-from agents.admin.history import KeepsHistory
 from agents.models import ApiKey
-from agents.models.api_key import validate_networks, validate_to_come
+from agents.models.api_key import validate_networks
 from agents.networks import read_networks, written
 
 LIMITS = ["requests_per_minute", "tokens_per_minute", "max_parallel_requests", "networks"]
 ISSUED = ["name", "owner", "agents", "expires_at", *LIMITS]
-STATES = {"active": "success", "expired": "warning", "revoked": "danger"}
 
 
 class StateFilter(DropdownFilter):
@@ -47,7 +42,7 @@ class StateFilter(DropdownFilter):
         return queryset
 
 
-class ApiKeyForm(forms.ModelForm):
+class ApiKeyForm(CredentialForm):
     class Meta:
         model = ApiKey
         fields = ISSUED
@@ -71,12 +66,6 @@ class ApiKeyForm(forms.ModelForm):
         validate_networks(self.cleaned_data["networks"])
         return written(read_networks(self.cleaned_data["networks"]))
 
-    def clean_expires_at(self) -> Any:
-        moment = self.cleaned_data["expires_at"]
-        if moment and self.instance._state.adding:
-            validate_to_come(moment)
-        return moment
-
 
 class RotationForm(forms.Form):
     hours = forms.TypedChoiceField(
@@ -89,15 +78,15 @@ class RotationForm(forms.Form):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(KeepsHistory, ModelAdmin):
+class ApiKeyAdmin(CredentialAdmin):
     """Where keys are issued and revoked. A key itself is on one page, once: the answer to the form that made it."""
 
     form = ApiKeyForm
+    example_path = "/v1/models"
     autocomplete_fields = ["agents"]
     list_display = ["name", "owner", "characters", "opens", "state", "expires", "used"]
     list_filter = [StateFilter]
     list_filter_submit = True
-    list_per_page = 50
     search_fields = ["name", "owner", "prefix"]
     search_help_text = "Name, owner, or how the key begins"
     actions = ["revoke_selected"]
@@ -111,14 +100,6 @@ class ApiKeyAdmin(KeepsHistory, ModelAdmin):
         ("Key", {"fields": [("characters", "state"), ("created", "used"), ("revoked", "old")]}),
     ]
     readonly_fields = ["characters", "state", "used", "created", "revoked", "old"]
-
-    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """Keys are revoked, not deleted: without any key left the server would be open on its own machine again."""
-        return False
-
-    def has_revoke_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        revocable = object_id is None or ApiKey.objects.filter(pk=object_id, revoked_at=None).exists()
-        return revocable and self.has_change_permission(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("agents").defer("digest", "previous_digest")
@@ -134,61 +115,13 @@ class ApiKeyAdmin(KeepsHistory, ModelAdmin):
             return "nothing: its agents are gone" if key.limited else "all agents"
         return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
-    @display(description="State", label=STATES)
-    def state(self, key: ApiKey) -> str:
-        return key.state
-
-    @display(description="Expires", ordering="expires_at")
-    def expires(self, key: ApiKey) -> str:
-        return minute(key.expires_at, empty="never")
-
-    @display(description="Last used", ordering="last_used_at")
-    def used(self, key: ApiKey) -> str:
-        return minute(key.last_used_at, empty="never")
-
     @display(description="Before its rotation good until")
     def old(self, key: ApiKey) -> str:
         return minute(key.previous_until, empty="not rotated")
 
-    @display(description="Created", ordering="created_at")
-    def created(self, key: ApiKey) -> str:
-        return minute(key.created_at)
-
     @display(description="Revoked")
     def revoked(self, key: ApiKey) -> str:
         return minute(key.revoked_at, empty="no")
-
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any) -> Any:
-        context |= {"show_save_and_continue": not options.get("add"), "show_save_and_add_another": False}
-        return super().render_change_form(request, context, *args, **options)
-
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
-        if change:
-            return super().save_form(request, form, change)
-        issued = {name: value for name, value in form.cleaned_data.items() if name != "agents"}
-        form.instance, raw = ApiKey.objects.issue(**issued)
-        form.save_m2m = form._save_m2m
-        request.issued_key = raw  # type: ignore[attr-defined]  # held nowhere but in this request
-        return form.instance
-
-    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
-        if change:
-            super().save_model(request, obj, form, change)
-
-    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
-        return self._issued(request, obj, request.issued_key)  # type: ignore[attr-defined]
-
-    def _issued(self, request: HttpRequest, key: ApiKey, raw: str) -> HttpResponse:
-        """Show the key in the answer itself: a redirect would have to keep it somewhere."""
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": f"The key “{key.name}”",
-            "key": raw,
-            "example_url": request.build_absolute_uri("/v1/models"),
-            "done_url": reverse("admin:agents_apikey_changelist"),
-        }
-        return TemplateResponse(request, "admin/agents/apikey/issued.html", context)
 
     @action(description="Rotate", icon="autorenew", permissions=["revoke"])
     def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -198,7 +131,7 @@ class ApiKeyAdmin(KeepsHistory, ModelAdmin):
         if request.method == "POST" and form.is_valid():
             raw = key.rotate(timedelta(hours=form.cleaned_data["hours"]))
             self.log_change(request, key, "Rotated.")
-            return self._issued(request, key, raw)
+            return self.shown_once(request, key, raw)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -214,23 +147,3 @@ class ApiKeyAdmin(KeepsHistory, ModelAdmin):
         for key in revoked:  # one by one, so that the history has each
             key.revoke()
         messages.success(request, f"{len(revoked)} key{'' if len(revoked) == 1 else 's'} revoked.")
-
-    @action(
-        description="Revoke",
-        icon="block",
-        variant=ActionVariant.DANGER,
-        permissions=["revoke"],
-        dialog=ActionDialog(
-            title="Revoke this key?",
-            description="Whoever uses it is refused from the next request on. It cannot be brought back.",
-            form_class=None,
-            form_submit_text="Revoke",
-        ),
-    )
-    def revoke(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        key = get_object_or_404(ApiKey, pk=object_id)
-        key.revoke()
-        self.log_change(request, key, "Revoked.")
-        messages.success(request, f"The key {key.name} is revoked.")
-        # The dialog posts by htmx, which follows this header with the whole page.
-        return HttpResponse(headers={"HX-Redirect": reverse("admin:agents_apikey_change", args=[key.pk])})

@@ -102,7 +102,7 @@ def test_the_button_asks_before_it_revokes(admin_client: Client) -> None:
 
     question = admin_client.get(revoke)
     alice.refresh_from_db()
-    assert "Revoke this key?" in text(question)
+    assert "Revoke it?" in text(question)
     assert alice.revoked_at is None
 
     done = admin_client.post(revoke, {"_form_submitted": "True"})
