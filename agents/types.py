@@ -220,7 +220,10 @@ class ToolCallDelta(Struct):
 
 
 class Delta(Struct):
-    """What one chunk of a model's answer adds; the last has the model, as the provider calls what has answered."""
+    """What a model's answer goes on with; the last has the model, as the provider calls what has answered.
+
+    `pieces` are the text as the provider cut it, if it came in several chunks at once.
+    """
 
     text: str = ""
     reasoning: str = ""
@@ -229,6 +232,7 @@ class Delta(Struct):
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     model: str = ""
+    pieces: tuple[str, ...] = ()
 
 
 class LLMCallStarted(Struct):

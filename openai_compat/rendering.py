@@ -114,6 +114,8 @@ class ChunkRenderer:
         return b"".join(map(self._delta, deltas))
 
     def _delta(self, delta: Delta) -> bytes:
+        if delta.pieces:
+            return b"".join([self._text_head + encode(piece) + self._text_tail for piece in delta.pieces])
         if delta.text and not (delta.reasoning or delta.refusal or delta.tool_calls):
             return self._text_head + encode(delta.text) + self._text_tail
         adds: dict[str, Any] = {}

@@ -107,7 +107,28 @@ class ChunkReader:
         self.done = False
 
     def read(self, data: bytes) -> Iterator[Delta]:
-        """Yield the deltas that these bytes complete. Raises BadModelAnswer, or what the provider broke off with."""
+        """Yield what these bytes complete, texts that follow each other as one delta: the run then looks at them once.
+
+        Raises BadModelAnswer, or what the provider broke off with.
+        """
+        texts: list[str] = []
+        try:
+            for delta in self._deltas(data):
+                if not (delta.reasoning or delta.refusal or delta.tool_calls):
+                    texts.append(delta.text)
+                    continue
+                if texts:
+                    yield _joined(texts)
+                    texts = []
+                yield delta
+        except (BadModelAnswer, ProviderUnavailable):
+            if texts:
+                yield _joined(texts)
+            raise
+        if texts:
+            yield _joined(texts)
+
+    def _deltas(self, data: bytes) -> Iterator[Delta]:
         lines = (self._rest + data).splitlines(keepends=True)
         self._rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
         for line in lines:
@@ -140,7 +161,8 @@ class ChunkReader:
             message = chunk.error.get("message") if isinstance(chunk.error, dict) else chunk.error
             words = str(message).replace(self._secret, "***") if self._secret else str(message)
             raise ProviderUnavailable(f"The provider broke off: {words[:300]}")
-        self.usage = _usage(chunk.usage) or self.usage
+        if chunk.usage is not None:
+            self.usage = _usage(chunk.usage) or self.usage
         if not self.model and isinstance(chunk.model, str):
             self.model = chunk.model[:LONGEST_MODEL]
         if not chunk.choices:
@@ -151,12 +173,13 @@ class ChunkReader:
         wire = choice.delta
         if wire is None:
             return None
-        delta = Delta(
-            text=_text(wire.content),
-            reasoning=_text(wire.reasoning_content) or _text(wire.reasoning),
-            refusal=_text(wire.refusal),
-            tool_calls=tuple(map(self._tool_call, wire.tool_calls)) if wire.tool_calls else (),
-        )
+        delta = Delta(_text(wire.content))
+        if wire.reasoning_content or wire.reasoning:
+            delta.reasoning = _text(wire.reasoning_content) or _text(wire.reasoning)
+        if wire.refusal:
+            delta.refusal = _text(wire.refusal)
+        if wire.tool_calls:
+            delta.tool_calls = tuple(map(self._tool_call, wire.tool_calls))
         return delta if delta.text or delta.reasoning or delta.refusal or delta.tool_calls else None
 
     def _tool_call(self, wire: WireToolCall) -> ToolCallDelta:
@@ -179,6 +202,10 @@ class ChunkReader:
         if wire.extra_content:
             delta.extra_content = wire.extra_content
         return delta
+
+
+def _joined(texts: list[str]) -> Delta:
+    return Delta("".join(texts), pieces=tuple(texts) if len(texts) > 1 else ())
 
 
 class _Call(Struct):

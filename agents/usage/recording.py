@@ -54,14 +54,7 @@ class Recording:
 
     def observe(self, event: Event) -> None:
         if type(event) is Delta:
-            if self._call_first_token_ms is None:
-                self._call_first_token_ms = _since(self._call_began)
-                if self._first_token_ms is None:
-                    self._first_token_ms = _since(self._started)
-            self._call_bytes += len(event.text.encode()) + len(event.reasoning.encode())
-            self._call_bytes += sum(len(piece.arguments.encode()) for piece in event.tool_calls)
-            if self._asked is not None:
-                self._heard.append(event)
+            self._hear(event)
         elif isinstance(event, LLMCallStarted):
             self._call, self._call_began = event, time.monotonic()
             self._call_first_token_ms, self._call_bytes = None, 0
@@ -73,6 +66,17 @@ class Recording:
             self._add_tool_step(event)
         elif isinstance(event, Finished):
             self.finish_reason = event.finish_reason
+
+    def _hear(self, delta: Delta) -> None:
+        if self._call_first_token_ms is None:
+            self._call_first_token_ms = _since(self._call_began)
+            if self._first_token_ms is None:
+                self._first_token_ms = _since(self._started)
+        self._call_bytes += len(delta.text.encode()) + len(delta.reasoning.encode())
+        for piece in delta.tool_calls:
+            self._call_bytes += len(piece.arguments.encode())
+        if self._asked is not None:
+            self._heard.append(delta)
 
     def _end_call(self, ended: LLMCallEnded) -> None:
         """Add the step of the LLM call under way: with the provider's count, else ours of what went over the wire."""

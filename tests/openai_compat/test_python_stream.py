@@ -10,8 +10,11 @@ from tests.openai_compat.examples import HELLO, WEATHER, City
 from tests.upstream import Upstream, Usage, call, calls_many, says, stalls
 
 
-def test_the_answer_comes_in_pieces(client: openai.OpenAI, upstream: Upstream):
-    upstream.says(["Hel", "lo", "!"], interval=0.02)
+@pytest.mark.parametrize("interval", [0.02, None])
+def test_the_answer_comes_in_the_providers_pieces(
+    client: openai.OpenAI, upstream: Upstream, interval: float | None
+) -> None:
+    upstream.says(["Hel", "lo", "!"], interval=interval)
     with client.chat.completions.create(model="openfang:coder", messages=HELLO, stream=True) as stream:
         chunks = [strict.chunk(chunk) for chunk in stream]
     assert [chunk.choices[0].delta.content for chunk in chunks] == [None, "Hel", "lo", "!", None]
