@@ -3,21 +3,21 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.core.cache.backends.redis import RedisCache
-from redis.backoff import NoBackoff
+from django.core.cache.backends.base import BaseCache
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from agents.errors import LimitsUnavailable
+from agents.limits.counters import SLOT_SECONDS
 from agents.limits.local_cache import LocalCache
+from agents.limits.redis_cache import RedisCounts
 
 logger = logging.getLogger(__name__)
 
 TRY_AGAIN_SECONDS = 5.0
-ANSWER_SECONDS = 1.0
 
 
 class Outage:
@@ -60,24 +60,14 @@ def refusing() -> bool:
 outage = Outage()
 
 
-class RedisOrLocal(RedisCache):
-    """Redis while it answers; else the process's own cache or, if so set, LimitsUnavailable."""
+def either(operation: str) -> Callable[..., Any]:
+    """Return an operation of a cache that Redis does or, while it does not answer, the process's own cache."""
 
-    def __init__(self, server: str, params: dict[str, Any]) -> None:
-        super().__init__(server, params)
-        # One retry, for connections that were made before Redis was restarted.
-        self._options = {
-            "socket_connect_timeout": ANSWER_SECONDS,
-            "socket_timeout": ANSWER_SECONDS,
-            "retry": Retry(NoBackoff(), 1),
-        }
-        self._local = LocalCounts("openfang-without-redis", {"OPTIONS": {"MAX_ENTRIES": 100_000}})
-
-    def _ask(self, operation: str, *args: Any, **options: Any) -> Any:
+    def ask(self: "RedisOrLocal", *args: Any, **options: Any) -> Any:
         if not outage.holds:
             trying_again = outage.on
             try:
-                answer = getattr(super(), operation)(*args, **options)
+                answer = getattr(self._redis, operation)(*args, **options)
             except RedisError as error:
                 outage.begins(error)
             else:
@@ -89,42 +79,36 @@ class RedisOrLocal(RedisCache):
             raise LimitsUnavailable("The server cannot check its limits at the moment.")
         return getattr(self._local, operation)(*args, **options)
 
-    def add(self, *args: Any, **options: Any) -> Any:
-        return self._ask("add", *args, **options)
+    return ask
 
-    def get(self, *args: Any, **options: Any) -> Any:
-        return self._ask("get", *args, **options)
 
-    def get_many(self, *args: Any, **options: Any) -> Any:
-        return self._ask("get_many", *args, **options)
+class RedisOrLocal(BaseCache):
+    """Redis while it answers; else the process's own cache or, if so set, LimitsUnavailable."""
 
-    def set(self, *args: Any, **options: Any) -> Any:
-        return self._ask("set", *args, **options)
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        super().__init__(params)
+        self._redis = RedisCounts(server, params)
+        self._local = LocalCounts("openfang-without-redis", {"OPTIONS": {"MAX_ENTRIES": 100_000}})
 
-    def touch(self, *args: Any, **options: Any) -> Any:
-        return self._ask("touch", *args, **options)
+    count, take, give_back, renew = map(either, ("count", "take", "give_back", "renew"))
+    # Django makes its other operations of these.
+    add, get, set, touch, incr, delete, clear = map(either, ("add", "get", "set", "touch", "incr", "delete", "clear"))
 
-    def incr(self, *args: Any, **options: Any) -> Any:
-        return self._ask("incr", *args, **options)
 
-    def delete(self, *args: Any, **options: Any) -> Any:
-        return self._ask("delete", *args, **options)
+class RequestCounts(RedisOrLocal):
+    """Counts for django-ratelimit, which adds a counter before it counts: here one need not be added to be there."""
 
-    def has_key(self, *args: Any, **options: Any) -> Any:
-        return self._ask("has_key", *args, **options)
+    def add(self, *args: Any, **options: Any) -> bool:
+        return False
 
-    def set_many(self, *args: Any, **options: Any) -> Any:
-        return self._ask("set_many", *args, **options)
-
-    def delete_many(self, *args: Any, **options: Any) -> Any:
-        return self._ask("delete_many", *args, **options)
-
-    def clear(self) -> Any:
-        return self._ask("clear")
+    def incr(self, key: str, delta: int = 1, version: int | None = None) -> int:
+        return int(self.count(key, delta))
 
 
 class LocalCounts(LocalCache):
     """Counts on from nothing what Redis had begun to count."""
+
+    slot_seconds = SLOT_SECONDS  # those taken here may be given back to Redis, when that answers again
 
     def incr(self, key: str, delta: int = 1, version: int | None = None) -> int:
         self.add(key, 0, 120, version)

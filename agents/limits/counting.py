@@ -6,18 +6,19 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache as once
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from django.core.cache import caches
-from django.core.cache.backends.base import BaseCache
 from msgspec import Struct
 
 from agents.limits.local_cache import LocalCache
 
+if TYPE_CHECKING:
+    from agents.limits.cache import RedisOrLocal
+
 T = TypeVar("T")
 
 MINUTE = 60
-KEPT_SECONDS = MINUTE + 5  # a counter must outlive its minute on every process's clock
 
 
 class Minute(Struct, frozen=True):
@@ -34,16 +35,15 @@ class Minute(Struct, frozen=True):
     def over(self) -> bool:
         return time.time() >= self.ends
 
+    def key(self, counter: str) -> str:
+        return f"{counter}:{self.name}:{self.ends}"
+
     def add(self, counter: str, amount: int) -> int:
         """Add to a counter of this minute and return what it has come to."""
-        key = f"{counter}:{self.name}:{self.ends}"
-        try:
-            return int(store().incr(key, amount))
-        except ValueError:  # there is no such counter yet
-            return amount if store().add(key, amount, KEPT_SECONDS) else int(store().incr(key, amount))
+        return store().count(self.key(counter), amount)
 
     def count(self, counter: str) -> int:
-        return int(store().get(f"{counter}:{self.name}:{self.ends}", 0))
+        return int(store().get(self.key(counter), 0))
 
 
 def minute_of(name: str) -> Minute:
@@ -55,9 +55,9 @@ def minute_of(name: str) -> Minute:
 
 
 @once
-def store() -> BaseCache:
+def store() -> "LocalCache | RedisOrLocal":
     """Return the cache, which any thread may use: Django's proxy looks for the thread's own at every call."""
-    return caches["default"]
+    return cast("LocalCache | RedisOrLocal", caches["default"])
 
 
 def shared() -> bool:

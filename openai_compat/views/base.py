@@ -12,13 +12,13 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from agents.errors import RateLimitExceeded
 from agents.keyring import KeySpec
 from agents.limits.allowance import Allowance
 from agents.limits.counting import ask_cache
-from agents.limits.requests import rate_headers
 from openai_compat.authentication import BearerKey
 from openai_compat.errors import exception_handler
 from openai_compat.throttling import RequestsPerMinute, allowance_of
@@ -78,16 +78,16 @@ class OpenAIView(APIView):
             response = await answer if isawaitable(answer) else answer
         except Exception as error:  # as in DRF: handle_exception tells the known errors from the others
             response = self.handle_exception(error)
-        if self.allowance is not None and (most := self.allowance.tokens_per_minute):
-            self.headers |= rate_headers("tokens", most, self.allowance.tokens_left, self.allowance.seconds_left)
+        if self.allowance is not None:
+            if isinstance(response, Response):  # a run that streams has looked, and must not be waited with
+                await self.allowance.look()
+            self.headers |= self.allowance.headers
         self.response = self.finalize_response(drf_request, response, *args, **kwargs)
         return self.response
 
     def check_throttles(self, request: Request) -> None:
         key = request._request.scope["openfang.key"] = key_of(request)  # type: ignore[attr-defined]
         self.allowance = allowance_of(key)
-        if self.allowance is not None:
-            self.allowance.look()
         super().check_throttles(request)
 
     def throttled(self, request: Request, wait: float | None) -> NoReturn:
