@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
@@ -36,7 +37,7 @@ def missing_programs() -> list[str]:
     return [package for package, program in found.items() if program is None]
 
 
-class Service:
+class Service(ABC):
     """A server program that is started with an empty directory, and ended with what it has made."""
 
     variable: str
@@ -46,15 +47,15 @@ class Service:
         self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
-    def command(self) -> Sequence[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def command(self) -> Sequence[str]: ...
 
-    def answers(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def answers(self) -> bool: ...
 
+    @abstractmethod
     def new_database(self) -> str:
         """Return the URL of a database that is empty."""
-        raise NotImplementedError
 
     def start(self) -> Self:
         with (self.directory / "log").open("ab") as log:

@@ -11,7 +11,6 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import StringIO
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ from agents.management.base import program
 from agents.models import Agent, ApiKey, LanguageModel, Provider
 from tests.agents.command_line import Installation
 from tests.live import Live
+from tests.live.background import Background
 from tests.upstream import Upstream, fails
 
 KEY = "sk-scripted-0123456789"
@@ -83,14 +83,8 @@ def http(status: int, date: datetime) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/v1"
-        finally:
-            server.shutdown()
-            thread.join()
+    with Background(HTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield f"http://127.0.0.1:{server.port}/v1"
 
 
 class TestWell:

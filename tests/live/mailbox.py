@@ -1,10 +1,11 @@
 import socketserver
-import threading
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
+from tests.live.background import Background
 
-class Mailbox:
+
+class Mailbox(Background):
     """A mail server that takes every letter, and keeps it in `letters`; as much of SMTP as Python's client speaks."""
 
     def __init__(self) -> None:
@@ -25,15 +26,4 @@ class Mailbox:
             def _say(self, words: bytes) -> None:
                 self.wfile.write(words + b"\r\n")
 
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self.port: int = self._server.server_address[1]
-
-    def __enter__(self) -> "Mailbox":
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler))

@@ -1,8 +1,9 @@
-import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+from tests.live.background import Background
 
-class Webhook:
+
+class Webhook(Background):
     """A receiver of alerts that takes each at the second try only."""
 
     def __init__(self) -> None:
@@ -21,15 +22,5 @@ class Webhook:
                 pass
 
         self.secret = "the secret of the webhook"
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/alerts"
-
-    def __enter__(self) -> "Webhook":
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(HTTPServer(("127.0.0.1", 0), Handler))
+        self.url = f"http://127.0.0.1:{self.port}/alerts"

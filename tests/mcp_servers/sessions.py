@@ -2,12 +2,13 @@
 
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
 
+from tests.live.background import Background
 
-class SessionServer:
+
+class SessionServer(Background):
     """with SessionServer() as server: server.url; server.forget() ends all sessions; server.authorization was sent."""
 
     def __init__(self, *, status: int = 200) -> None:
@@ -15,18 +16,8 @@ class SessionServer:
         self.greetings = 0
         self.authorization: str | None = None
         self.status = status
-
-    def __enter__(self) -> Self:
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"served": self}))
-        self.url = f"http://127.0.0.1:{self._http.server_port}/mcp"
-        self._thread = Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"served": self})))
+        self.url = f"http://127.0.0.1:{self.port}/mcp"
 
     def forget(self) -> None:
         self.sessions.clear()

@@ -7,7 +7,7 @@ import pytest
 
 from agents.models.api_key import PREFIX_LENGTH, key_digest, new_key
 from tests.live import Live
-from tests.live.asking import eventually
+from tests.live.asking import body, eventually
 from tests.openai_compat import raw, strict
 from tests.openai_compat.limits_parts import make_keys
 from tests.openai_compat.test_keys import INCORRECT, MISSING
@@ -64,22 +64,22 @@ def test_a_key_from_elsewhere_is_refused_like_a_wrong_one(limited: Live, keys: d
     assert strict.error(answer.json()).message == INCORRECT
 
 
-def test_the_usage_row_has_the_address_that_the_proxy_saw(limited: Live, upstream: Upstream):
+def recorded_address(live: Live, upstream: Upstream) -> str:
+    """Ask as somebody who is forwarded from 203.0.113.9, and return whose request the usage row says it is."""
     upstream.says("Hello")
-    body = {"model": "coder", "messages": [{"role": "user", "content": "Hi"}]}
     headers = {"x-forwarded-for": "203.0.113.9"}
-    answer = raw.send(limited, "POST", "/v1/chat/completions", body, headers=headers, key=limited.keys["alice"])
-    [row] = limited.usage(f"id = '{answer.headers['x-request-id'].removeprefix('req_')}'")
-    assert row["client_address"] == "203.0.113.9"
+    answer = raw.send(live, "POST", "/v1/chat/completions", body(), headers=headers, key=live.keys["alice"])
+    [row] = live.usage(f"id = '{answer.headers['x-request-id'].removeprefix('req_')}'")
+    address: str = row["client_address"]
+    return address
+
+
+def test_the_usage_row_has_the_address_that_the_proxy_saw(limited: Live, upstream: Upstream):
+    assert recorded_address(limited, upstream) == "203.0.113.9"
 
 
 def test_no_other_sender_is_believed(guarded: Live, upstream: Upstream):
-    upstream.says("Hello")
-    body = {"model": "coder", "messages": [{"role": "user", "content": "Hi"}]}
-    headers = {"x-forwarded-for": "203.0.113.9"}
-    answer = raw.send(guarded, "POST", "/v1/chat/completions", body, headers=headers, key=guarded.keys["alice"])
-    [row] = guarded.usage(f"id = '{answer.headers['x-request-id'].removeprefix('req_')}'")
-    assert row["client_address"] == "127.0.0.1"
+    assert recorded_address(guarded, upstream) == "127.0.0.1"
 
 
 def test_after_a_rotation_both_keys_are_good(limited: Live, keys: dict[str, str]):

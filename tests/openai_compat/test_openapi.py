@@ -37,7 +37,7 @@ EXCLUDED = [
 def test_the_server_does_what_the_document_says(case: Case[Any], guarded: Live, upstream: Upstream) -> None:
     upstream.default = says("Hello")
     headers = {"authorization": f"Bearer {guarded.keys['alice']}"}
-    case.call_and_validate(base_url=guarded.url, headers=headers, excluded_checks=EXCLUDED, timeout=20)
+    case.call_and_validate(base_url=guarded.url, headers=headers, excluded_checks=EXCLUDED, timeout=60)
 
 
 def test_the_document_is_valid() -> None:

@@ -2,16 +2,17 @@
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.live.asking import eventually
+from tests.live.background import Background
 
 Span = Any
 
 
-class Collector:
+class Collector(Background):
     """Holds every span it has received; while `held` is set it takes requests and does not answer."""
 
     def __init__(self) -> None:
@@ -38,20 +39,12 @@ class Collector:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-        return self
+        super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def __exit__(self, *_: object) -> None:
         self.answers.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__exit__()
 
     def trace(self, trace_id: str, spans: int) -> list[Span]:
         """The spans of a trace as they were sent, a run before its calls, once there are so many."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -43,7 +44,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class Step(ABC):
     """One answer of the upstream."""
 
     headers: Headers = field(default_factory=dict)
@@ -54,8 +55,8 @@ class Step:
         """The same step with some of its fields changed: `calls("clock").but(style=CallStyle(whole=True))`."""
         return replace(self, **changes)
 
-    def reply(self, asked: Asked) -> Reply:
-        raise NotImplementedError
+    @abstractmethod
+    def reply(self, asked: Asked) -> Reply: ...
 
 
 @dataclass(frozen=True, kw_only=True)
