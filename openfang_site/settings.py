@@ -225,7 +225,8 @@ if REDIS_URL:
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL], "prefix": "openfang"},
+            # A page asks Redis to hold its question for 5 s, which is when redis-py would give an answer up.
+            "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 10}], "prefix": "openfang"},
         }
     }
 

@@ -119,6 +119,8 @@ async def test_a_live_page_is_told_of_the_requests_of_both(pair: Live, upstream:
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{pair.url}/admin/live/requests/", headers=headers) as page,
     ):
+        with pytest.raises(TimeoutError):  # nothing happens for longer than a question to Redis takes
+            await page.receive(timeout=7)
         upstream.turns(says("One"), says("Two"))
         answers = [await asyncio.to_thread(client.chat) for client in clients]
         expected = {str(uuid.UUID(answer.headers["x-request-id"].removeprefix("req_"))) for answer in answers}
