@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The server's image, for linux/amd64 and linux/arm64: every package comes as a wheel, so nothing is compiled.
 ARG BASE_IMAGE=python:3.13-slim-bookworm
 
@@ -24,7 +23,7 @@ ARG EMBEDDED_MODEL=1
 RUN if [ "$EMBEDDED_MODEL" = 1 ]; then \
         apt-get update -qq && apt-get install -qq --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*; \
     fi
-RUN useradd --system --uid 10001 --user-group --home-dir /data --shell /usr/sbin/nologin openfang \
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin openfang \
     && install -d -o openfang -g openfang -m 0750 /data
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -35,7 +34,8 @@ ENV PATH=/venv/bin:$PATH \
 WORKDIR /app
 COPY --from=packages /venv /venv
 COPY . /app
-RUN python -m compileall -q /app && ln -s /app/manage.py /usr/local/bin/openfang
+# Readable to the server's user, whatever the umask that it was cloned under.
+RUN chmod -R a+rX /app && python -m compileall -q /app && ln -s /app/manage.py /usr/local/bin/openfang
 USER openfang
 VOLUME /data
 EXPOSE 4200
