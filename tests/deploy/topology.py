@@ -20,7 +20,7 @@ from tests.services import Postgres, Redis, Service
 
 KEY = "of_a-key-for-the-topology-of-two"
 CADDY = Path(sys.executable).with_name("caddy")  # that of requirements-dev.txt: a system's own may be older
-PROXY_SECONDS = 30
+PROXY_SECONDS = 60
 
 
 class Worker(Live):
