@@ -1,7 +1,7 @@
 """The whole application: probes, /v1 for the OpenAI-compatible consumer, WebSockets of live pages, Django's rest."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "openfang_site.settings")
 
@@ -18,14 +18,28 @@ django_application = StaticFiles(get_asgi_application())
 
 from agents.live import RequestsConsumer  # noqa: E402 -- needs the apps that get_asgi_application loads
 from openai_compat.consumers import OpenAIConsumer  # noqa: E402
+from openai_compat.cors import cors_headers  # noqa: E402
 from openfang_site import urls  # noqa: E402, F401 -- before the first request, which would wait for it for 0.7 s
 from openfang_site.health import PATHS, health  # noqa: E402
 from openfang_site.observability import endpoint  # noqa: E402
 from openfang_site.observability.listeners import listen  # noqa: E402
-from openfang_site.observability.request_log import logged  # noqa: E402
+from openfang_site.observability.request_log import logged, note_refusal  # noqa: E402
+
+if TYPE_CHECKING:  # the server chooses the reactor of the process that imports it
+    from openfang_site.server import Headers, Refusal
 
 openai_application = OpenAIConsumer.as_asgi()
 listen()
+
+
+def is_api(path: str) -> bool:
+    return path == "/v1" or path.startswith("/v1/")
+
+
+def refused(refusal: "Refusal") -> "Headers":
+    """Note a request that the server has refused, and let the web pages that may call /v1 read why."""
+    note_refusal(refusal, is_api=not refusal.path or is_api(refusal.path))
+    return cors_headers({"headers": refusal.headers}) if is_api(refusal.path) else []
 
 
 async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -34,7 +48,7 @@ async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await health(scope, receive, send)
     elif path == endpoint.PATH:
         await endpoint.metrics(scope, receive, send)
-    elif path == "/v1" or path.startswith("/v1/"):
+    elif is_api(path):
         await logged(openai_application, scope, receive, send, is_api=True)
     elif path.startswith(settings.STATIC_URL):
         await django_application(scope, receive, send)

@@ -49,7 +49,7 @@ def _serve(listener: socket.socket, seat: Seat | None, tell_ready: Callable[[], 
     allow_many_open_files()
     engine.start()
     connections.close_all()  # this thread needs the database no more
-    from openfang_site.asgi import application  # noqa: PLC0415 -- loads what the checks before it can do without
+    from openfang_site.asgi import application, refused  # noqa: PLC0415 -- loads what the checks before it can do without
 
     warming_up: list[asyncio.Task[None]] = []
 
@@ -78,6 +78,7 @@ def _serve(listener: socket.socket, seat: Seat | None, tell_ready: Callable[[], 
         on_drain=on_drain,
         on_cancel=engine.cancel_runs,
         on_stopped=on_stopped,
+        on_refusal=refused,
     )
 
 

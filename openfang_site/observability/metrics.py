@@ -49,7 +49,11 @@ fallbacks = Counter(
     "openfang_upstream_fallbacks_total", "Calls of another model after one of this provider failed.", "provider"
 )
 tools = Counter("openfang_tool_calls_total", "Calls of tools that the server runs.", "tool", "outcome")
-responses = Counter("openfang_http_responses_total", "Answers to requests to /v1; 499: the client left.", "status")
+responses = Counter(
+    "openfang_http_responses_total",
+    "Answers to requests to /v1, and to what cannot be read; 499: the client left, 408: it took too long.",
+    "status",
+)
 
 
 class Presence:

@@ -5,15 +5,19 @@ It counts the answers on /v1, too, whether or not they came to a run.
 
 import logging
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.runs import Run
 from openfang_site.observability.metrics import presence, responses
+
+if TYPE_CHECKING:  # the server chooses the reactor of the process that imports it
+    from openfang_site.server import Refusal
 
 logger = logging.getLogger("openfang_site.requests")
 
 CLIENT_LEFT = 499  # as nginx has it, and the usage rows
 LONGEST_PATH = 200
+UNREAD = "-"
 HEAD = "%(method)s %(path)s %(status)d %(duration_ms)d ms"
 HEAD_FACTS = ("method", "path", "status", "duration_ms")
 
@@ -40,16 +44,22 @@ async def logged(app: Any, scope: dict[str, Any], receive: Any, send: Any, *, is
         if is_api:
             responses.add(str(status))
         if logger.isEnabledFor(logging.INFO):
-            _write(scope, status, request_id, began)
+            _write(_of_answer(scope, status, request_id, time.perf_counter() - began))
 
 
-def _write(scope: dict[str, Any], status: int, request_id: bytes, began: float) -> None:
-    facts: dict[str, Any] = {
-        "method": scope["method"],
-        "path": _one_line(scope["path"][:LONGEST_PATH]),
-        "status": status,
-        "duration_ms": round((time.perf_counter() - began) * 1000),
-    }
+def note_refusal(refusal: "Refusal", *, is_api: bool) -> None:
+    """Write the line of a request that no application has seen; one that may have been to the API is counted, too."""
+    if is_api:
+        responses.add(str(refusal.status))
+    if logger.isEnabledFor(logging.INFO):
+        facts = _head(refusal.method or UNREAD, refusal.path or UNREAD, refusal.status, refusal.seconds)
+        if refusal.request_id:
+            facts["request_id"] = refusal.request_id
+        _write(facts | {"error": refusal.code})
+
+
+def _of_answer(scope: dict[str, Any], status: int, request_id: bytes, seconds: float) -> dict[str, Any]:
+    facts = _head(scope["method"], scope["path"], status, seconds)
     if request_id:
         facts["request_id"] = request_id.decode()
     if (key := scope.get("openfang.key")) is not None:
@@ -64,6 +74,19 @@ def _write(scope: dict[str, Any], status: int, request_id: bytes, began: float) 
         }
         if row.error_code:
             facts["error"] = row.error_code
+    return facts
+
+
+def _head(method: str, path: str, status: int, seconds: float) -> dict[str, Any]:
+    return {
+        "method": method,
+        "path": _one_line(path[:LONGEST_PATH]),
+        "status": status,
+        "duration_ms": round(seconds * 1000),
+    }
+
+
+def _write(facts: dict[str, Any]) -> None:
     others = [f" {name}=%({name})s" for name in facts if name not in HEAD_FACTS]
     logger.info(HEAD + "".join(others), facts)
 

@@ -15,6 +15,7 @@ from openfang_site.server.http import Channel, HTTPFactory
 from openfang_site.server.limits import Limits
 from openfang_site.server.port import take_connections
 from openfang_site.server.reactor import reactor
+from openfang_site.server.refusals import Headers, OnRefusal, Refusal
 from openfang_site.server.websocket import WebSocket, WebSocketFactory
 
 logger = logging.getLogger("openfang.server")
@@ -26,7 +27,9 @@ Application = Callable[..., Awaitable[None]]
 class Server(daphne.server.Server):  # type: ignore[misc]
     """Daphne's server with limits, back-pressure, and a stop in which running answers end first."""
 
-    def __init__(self, application: Application, listener: socket.socket, limits: Limits, seat: Seat) -> None:
+    def __init__(
+        self, application: Application, listener: socket.socket, limits: Limits, seat: Seat, on_refusal: OnRefusal
+    ) -> None:
         super().__init__(
             application,
             endpoints=[f"fd:fileno={listener.fileno()}"],
@@ -38,6 +41,7 @@ class Server(daphne.server.Server):  # type: ignore[misc]
         self.listener = listener
         self.limits = limits
         self.seat = seat
+        self.on_refusal = on_refusal
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop
         self.now = self.loop.time
         self.connections: dict[Any, dict[str, Any]] = {}
@@ -217,6 +221,10 @@ async def _nothing_more() -> None:
     pass
 
 
+def _no_headers(_: Refusal) -> Headers:
+    return []
+
+
 def serve(
     application: Application,
     listener: socket.socket,
@@ -227,14 +235,16 @@ def serve(
     on_drain: Callable[[], None] = _nothing,
     on_cancel: Callable[[], None] = _nothing,
     on_stopped: Callable[[], Awaitable[None]] = _nothing_more,
+    on_refusal: OnRefusal = _no_headers,
 ) -> None:
     """Serve an ASGI application on a socket from `listen` until SIGINT or SIGTERM, then let running answers end.
 
     With a `seat` the socket is one that other workers take connections from, too.
     `on_ready(port)` is called in the event loop, `on_drain()` when no new connection is taken any more,
-    `on_cancel()` before what still runs is cancelled, `on_stopped()` when no application runs any more. One call a
-    process: a Twisted reactor can't run twice.
+    `on_cancel()` before what still runs is cancelled, `on_stopped()` when no application runs any more.
+    `on_refusal(refusal)` is told of requests that the application does not see, and may give their answers headers.
+    One call a process: a Twisted reactor can't run twice.
     """
-    Server(application, listener, limits or Limits(), seat or Seat.alone()).run(
+    Server(application, listener, limits or Limits(), seat or Seat.alone(), on_refusal).run(
         on_ready, on_drain, on_cancel, on_stopped
     )

@@ -6,14 +6,16 @@ from enum import Enum, auto
 from io import BytesIO
 from math import inf
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 from uuid import uuid4
 
 from daphne import http_protocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from twisted.web import http
+from twisted.web import http, http_headers
 
 from openfang_site.server.flow import Flow
+from openfang_site.server.refusals import Headers, Refusal
 from openfang_site.server.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -23,11 +25,28 @@ if TYPE_CHECKING:
 LINGER_QUIET_SECONDS = 5.0
 # For the first request of a client that has connected in the moment in which the server stops.
 NEWCOMER_SECONDS = 1.0
+TIMED_OUT = (408, "request_timeout")
 
 
 def error_body(message: str, kind: str, code: str | None) -> bytes:
     """An error that the server makes itself, in the shape that OpenAI's clients read."""
     return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}}).encode()
+
+
+def error_headers(body: bytes, request_id: str) -> Headers:
+    return [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", request_id.encode()),
+    ]
+
+
+def new_request_id() -> str:
+    return f"req_{uuid4().hex}"
+
+
+# Of a request: its method, its target, its headers.
+Read = tuple[bytes, bytes, http_headers.Headers]
 
 
 class Phase(Enum):
@@ -46,6 +65,8 @@ class Channel(Flow, http.HTTPChannel):
 
     timeOut = None  # Twisted's own timer starts anew at each byte and costs a heap entry a request: see `check`
     factory: "HTTPFactory"
+    _command: Any = b""  # of the request that is being read; Twisted deletes them once it is read
+    _path: Any = b""
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -102,6 +123,9 @@ class Channel(Flow, http.HTTPChannel):
         if self.stalled(now, self.limits.stall_seconds):
             self.transport.abortConnection()
         elif now > self.deadline:
+            if self.phase in (Phase.HEADER, Phase.BODY):
+                self.note_refusal(self._reading(), *TIMED_OUT)
+                self._enter(Phase.IDLE, 0)
             self.close()
 
     def close(self) -> None:
@@ -118,20 +142,39 @@ class Channel(Flow, http.HTTPChannel):
         limit = self.limits.body_bytes
         self.refuse(413, f"Request body is larger than {limit} bytes.", "request_too_large")
 
-    def refuse(self, status: int, message: str, code: str | None) -> None:
+    def refuse(self, status: int, message: str, code: str) -> None:
         """Answer without the application, and throw away what the client still sends so that it can read the answer."""
         if self.phase is Phase.REFUSED:
             return
-        body = error_body(message, "invalid_request_error", code)
-        self.transport.write(
-            b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n"
-            b"x-request-id: req_%s\r\n\r\n%s" % (status, http.RESPONSES[status], len(body), uuid4().hex.encode(), body)
-        )
+        body, request_id = error_body(message, "invalid_request_error", code), new_request_id()
+        headers = [(b"connection", b"close"), *error_headers(body, request_id)]
+        headers += self.note_refusal(self._reading(), status, code, request_id)
+        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+        self.transport.write(b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, http.RESPONSES[status], lines, body))
         self._enter(Phase.REFUSED, LINGER_QUIET_SECONDS)
         self._linger_until = self.server.now() + self.limits.linger_seconds
         self._linger_bytes = self.limits.linger_bytes
         self.setRawMode()
         self.transport.loseWriteConnection()
+
+    def note_refusal(self, read: Read, status: int, code: str, request_id: str = "") -> Headers:
+        """Tell of a request that is refused here; returns headers that the answer gets besides its own."""
+        method, target, headers = read
+        refusal = Refusal(
+            method=method.decode("latin-1"),
+            path=unquote(target.partition(b"?")[0].decode("latin-1")),
+            headers=[(name.lower(), value) for name, values in headers.getAllRawHeaders() for value in values],
+            status=status,
+            code=code,
+            seconds=self.server.now() - self._began,
+            request_id=request_id,
+        )
+        return list(self.server.on_refusal(refusal))
+
+    def _reading(self) -> Read:
+        """Return what has been read so far of the request that is being read."""
+        headers = self.requests[-1].requestHeaders if self.requests else http_headers.Headers()
+        return self._command, self._path, headers
 
     def rawDataReceived(self, data: bytes) -> None:
         if self.phase is not Phase.REFUSED:
@@ -149,8 +192,11 @@ class Channel(Flow, http.HTTPChannel):
         self.refuse(400, "The request is not valid HTTP.", "bad_request")
 
     def _enter(self, phase: Phase, patience: float) -> None:
+        now = self.server.now()
+        if phase in (Phase.HEADER, Phase.IDLE):  # a request that was sent ahead begins when the answer before it ends
+            self._began = now
         self.phase = phase
-        self.deadline = self.server.now() + patience
+        self.deadline = now + patience
 
 
 class WebRequest(http_protocol.WebRequest):  # type: ignore[misc]
@@ -183,12 +229,12 @@ class WebRequest(http_protocol.WebRequest):  # type: ignore[misc]
 
     def basic_error(self, status: int, status_text: bytes, body: str) -> None:
         kind = "invalid_request_error" if status < 500 else "api_error"
-        content = error_body(body.rstrip(".") + ".", kind, status_text.decode().lower().replace(" ", "_"))
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(content)),
-            (b"x-request-id", b"req_" + uuid4().hex.encode()),
-        ]
+        code = status_text.decode().lower().replace(" ", "_")
+        content, request_id = error_body(body.rstrip(".") + ".", kind, code), new_request_id()
+        headers = error_headers(content, request_id)
+        if self.application_queue is None:  # the application does not know of it
+            read = (self.method, self.path, self.requestHeaders)
+            headers += self.channel.note_refusal(read, status, code, request_id)
         self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
         self.handle_reply({"type": "http.response.body", "body": content})
 

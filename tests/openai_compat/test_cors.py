@@ -70,6 +70,21 @@ def test_a_named_page_reads_answers_streams_and_errors(named: Live, upstream: Up
 
 
 @pytest.mark.parametrize(
+    ("headers", "status"), [({"content-length": "999999999"}, 413), ({"accept": "*/*", "x-long": "x" * 20_000}, 400)]
+)
+def test_a_named_page_reads_why_its_request_was_refused_unread(
+    named: Live, headers: dict[str, str], status: int
+) -> None:
+    for origin, allowed in ((PAGE, PAGE), ("https://evil.example", None)):
+        answer = send(named, "POST", "/v1/chat/completions", headers={"origin": origin} | headers)
+        assert answer.status == status
+        assert answer.headers.get("access-control-allow-origin") == allowed
+        assert answer.headers["vary"] == "origin"
+    elsewhere = send(named, "POST", "/api/agents", headers={"origin": PAGE} | headers)
+    assert (elsewhere.status, cors_of(elsewhere)) == (status, {})
+
+
+@pytest.mark.parametrize(
     "origin", ["https://evil.example", f"{PAGE}.evil.example", "https://app.example.com:444", "null"]
 )
 def test_another_page_is_not_let_in(named: Live, origin: str) -> None:

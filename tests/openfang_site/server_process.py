@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from openfang_site.listener import listen
-from openfang_site.server import Limits, serve
+from openfang_site.server import Headers, Limits, Refusal, serve
 
 ROOT = Path(__file__).resolve().parents[2]
 CEILING = 60.0  # seconds; nothing here takes two on a machine that has nothing else to do
@@ -311,6 +311,12 @@ def main() -> None:
         if "DRAIN_GOES" in os.environ:
             GO.set()
 
+    def on_refusal(refusal: Refusal) -> Headers:
+        origin = dict(refusal.headers).get(b"origin", b"")
+        read = (refusal.method or "-", refusal.path or "-", refusal.code, refusal.request_id or "-")
+        tell("refused", refusal.status, *read, 0 <= refusal.seconds < CEILING)
+        return [(b"x-page", origin)] if origin else []
+
     async def on_stopped() -> None:
         watching[0].cancel()
         tell("stopped")
@@ -318,7 +324,13 @@ def main() -> None:
     watching: list[asyncio.Task[None]] = []
     limits = Limits(**json.loads(sys.argv[1]))
     serve(
-        application, listen("127.0.0.1", 0), limits=limits, on_ready=on_ready, on_drain=on_drain, on_stopped=on_stopped
+        application,
+        listen("127.0.0.1", 0),
+        limits=limits,
+        on_ready=on_ready,
+        on_drain=on_drain,
+        on_stopped=on_stopped,
+        on_refusal=on_refusal,
     )
 
 

@@ -3,10 +3,12 @@
 import io
 import json
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -19,6 +21,7 @@ from openfang_site.observability.request_log import logged
 from openfang_site.security.redaction import REDACTED
 from tests.live import Live
 from tests.live.asking import TIMEOUT, ask, body, eventually, read_until, request_id, url_of
+from tests.openai_compat.raw import send
 from tests.upstream import Upstream, fails, says, stalls
 
 Line = dict[str, Any]
@@ -79,6 +82,30 @@ def test_refused_requests_have_lines_as_well(machine: Live, upstream: Upstream, 
     ask(machine, key=machine.keys["alice"])
     [failed] = lines(status=502)
     assert (failed["agent"], failed["error"]) == ("coder", "provider_refused")
+
+
+def test_what_is_refused_before_it_is_read_has_a_line(machine: Live, lines: Lines):
+    answer = send(machine, "POST", "/v1/chat/completions?key=1", headers={"content-length": "999999999"})
+    assert answer.status == 413
+    [line] = lines(status=413)
+    assert (
+        line.items()
+        >= {
+            "level": "INFO",
+            "logger": "openfang_site.requests",
+            "method": "POST",
+            "path": "/v1/chat/completions",
+            "request_id": answer.headers["x-request-id"],
+            "error": "request_too_large",
+        }.items()
+    )
+    address = urlsplit(machine.url)
+    with socket.create_connection((address.hostname, address.port), timeout=TIMEOUT) as connection:
+        connection.sendall(b"what is this?\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 400"
+    [unread] = lines(status=400)
+    assert (unread["method"], unread["path"], unread["error"]) == ("-", "-", "bad_request")
+    assert unread["message"].startswith("- - 400 ")
 
 
 def test_a_client_that_leaves_has_a_line_with_what_it_used(machine: Live, upstream: Upstream, lines: Lines):

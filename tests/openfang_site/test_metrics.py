@@ -7,6 +7,7 @@ import pytest
 from agents.models.rollup import HISTOGRAM_BOUNDS
 from tests.live import Live
 from tests.live.asking import ask, eventually, read_until, somebody, streaming
+from tests.openai_compat.raw import send
 from tests.openfang_site.metrics_parts import Figures, figures
 from tests.upstream import Upstream, call, calls, fails, says, stalls
 from tests.upstream.steps import calls_many
@@ -115,6 +116,16 @@ def test_nothing_that_a_client_may_make_up_is_a_label(live: Live, upstream: Upst
     assert growth("openfang_requests_total", agent="coder") == 1
     assert growth("openfang_http_responses_total", status="404") == 1
     assert name not in figures(live).text
+
+
+def test_what_is_refused_before_it_is_read_is_counted_as_an_answer_on_v1(live: Live):
+    def answers(status: str) -> float:
+        return figures(live).of("openfang_http_responses_total", status=status)
+
+    before = answers("413")
+    for path in ("/v1/chat/completions", "/api/agents"):
+        assert send(live, "POST", path, headers={"content-length": "999999999"}).status == 413
+    assert answers("413") - before == 1
 
 
 def test_a_request_is_in_flight_until_its_client_has_left(live: Live, upstream: Upstream, growth: Growth):

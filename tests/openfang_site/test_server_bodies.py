@@ -120,6 +120,7 @@ def test_the_application_does_not_see_a_body_that_is_refused_at_its_end():
         ) as refused:
             assert read_all(refused).startswith(b"HTTP/1.1 413 ")
         assert server.get("/hello")[1] == b"hello "
+        assert server.told.get_nowait().startswith("refused 413 POST /stubborn ")
         assert server.told.empty()
 
 
