@@ -15,7 +15,9 @@ REMEMBERED = 10_000
 class WrongKeys:
     """Counts wrong keys by address, and knows the bearers that came before.
 
-    These go on being served: neighbours behind one address must not be locked out by one of them.
+    These go on being served: neighbours behind one address must not be locked out by one of them. The count is in the
+    cache, which several workers share, so that they allow no more tries than one. Each knows bearers for itself, which
+    allows no further try: it may only have one that it has not seen yet wait until the minute is over.
     """
 
     def __init__(self) -> None:
