@@ -34,7 +34,6 @@ class ProviderForm(forms.ModelForm):
     class Meta:
         model = Provider
         exclude: list[str] = []
-        labels = {"base_url": "Base URL"}
         help_texts = {"api_key_env": "The environment variable that holds the key, if one does."}
         error_messages = {"name": {"unique": "There is a provider of this name already."}}
 

@@ -69,7 +69,7 @@ class AdminTokenQuerySet(models.QuerySet["AdminToken"]):
 class AdminToken(Ending):
     """Lets a program manage this server in the name of its owner, as far as its scopes go."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField("ID", primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, unique=True, help_text="What it is for, such as deployment.")
     owner = models.ForeignKey(
         User,

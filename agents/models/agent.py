@@ -35,7 +35,7 @@ class AgentQuerySet(ServedQuerySet["Agent"]):
 class Agent(Served):
     """A name, a prompt, a model and limits: what clients see as a model called `openfang:<name>`."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField("ID", primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(
         max_length=64,
         unique=True,

@@ -58,7 +58,7 @@ class ApiKeyQuerySet(ServedQuerySet["ApiKey"]):
 class ApiKey(Ending, Served):
     """Lets its bearer talk to the agents it is for: those chosen, or all when none is chosen."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField("ID", primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, unique=True, help_text="Whose key it is, or what for.")
     owner = models.CharField(max_length=100, blank=True, help_text="Who answers for it: a person, a team, an address.")
     prefix = models.CharField(max_length=PREFIX_LENGTH, unique=True, editable=False)

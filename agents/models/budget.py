@@ -140,7 +140,7 @@ class BudgetPeriod(models.Model):
 class Reservation(models.Model):
     """What one run under way holds of a budget; gone when the run is closed, or lost with its process."""
 
-    record_id = models.UUIDField(help_text="The run's usage row.")
+    record_id = models.UUIDField("record ID", help_text="The run's usage row.")
     budget_period = models.ForeignKey(BudgetPeriod, on_delete=models.CASCADE, related_name="reservations")
     amount = models.BigIntegerField()
 

@@ -59,6 +59,7 @@ class Provider(Served):
     label = models.CharField(max_length=100, blank=True, help_text="What people see. Empty: the name.")
     kind = models.CharField(max_length=16, choices=ProviderKind.choices, default=ProviderKind.OPENAI)
     base_url = models.CharField(
+        "base URL",
         max_length=300,
         blank=True,
         validators=[validate_base_url],
@@ -74,7 +75,7 @@ class Provider(Served):
         ],
         help_text="The environment variable that holds the key. Empty: no key is sent.",
     )
-    encrypted_api_key = models.BinaryField(default=b"", editable=False)
+    encrypted_api_key = models.BinaryField("encrypted API key", default=b"", editable=False)
     from_catalog = models.BooleanField(
         default=False, editable=False, help_text="Follows the catalog that comes with the server until it is edited."
     )

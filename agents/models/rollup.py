@@ -36,12 +36,12 @@ class Rollup(models.Model):
     there is a count per histogram bucket, `duration_<bucket>` and `first_token_<bucket>`.
     """
 
-    id = models.UUIDField(primary_key=True, editable=False)
+    id = models.UUIDField("ID", primary_key=True, editable=False)
     start = models.DateTimeField(db_index=True)
-    agent_id = models.UUIDField()
+    agent_id = models.UUIDField("agent ID")
     agent_name = models.CharField(max_length=64)
-    api_key_id = models.UUIDField(null=True)
-    api_key_name = models.CharField(max_length=100, blank=True)
+    api_key_id = models.UUIDField("API key ID", null=True)
+    api_key_name = models.CharField("API key name", max_length=100, blank=True)
     provider = models.CharField(max_length=64, blank=True)
     model = models.CharField(max_length=200, blank=True)
     requests = models.PositiveBigIntegerField(default=0)
@@ -84,7 +84,7 @@ class DailyRollup(Rollup):
 class EndUserDay(models.Model):
     """What one end user, as clients name them, used in a UTC day."""
 
-    id = models.UUIDField(primary_key=True, editable=False)
+    id = models.UUIDField("ID", primary_key=True, editable=False)
     start = models.DateTimeField()
     end_user = models.CharField(max_length=200)
     requests = models.PositiveBigIntegerField(default=0)

@@ -8,8 +8,8 @@ class Transcript(models.Model):
     the run; `scope` names the caller, and nobody else is shown it. Under an `Idempotency-Key` the answer is kept, too.
     """
 
-    id = models.UUIDField(primary_key=True)
-    agent_id = models.UUIDField()
+    id = models.UUIDField("ID", primary_key=True)
+    agent_id = models.UUIDField("agent ID")
     scope = models.CharField(max_length=120)
     body_digest = models.CharField(max_length=64, blank=True)
     idempotency_key = models.CharField(max_length=255, blank=True)

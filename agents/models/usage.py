@@ -67,21 +67,29 @@ class TokenCounts(models.Model):
 class UsageRecord(TokenCounts):
     """One request to an agent: who asked, what was used, how it ended. Names are kept when agent and key are gone."""
 
-    id = models.UUIDField(primary_key=True, default=time_ordered_uuid, editable=False)
+    id = models.UUIDField("ID", primary_key=True, default=time_ordered_uuid, editable=False)
     started_at = models.DateTimeField(db_index=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    worker_id = models.UUIDField()
+    worker_id = models.UUIDField("worker ID")
     agent = models.ForeignKey(Agent, on_delete=models.DO_NOTHING, db_constraint=False, related_name="usage")
     agent_name = models.CharField(max_length=64)
     api_key = models.ForeignKey(
-        ApiKey, on_delete=models.DO_NOTHING, db_constraint=False, null=True, blank=True, related_name="usage"
+        ApiKey,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="usage",
+        verbose_name="API key",
     )
-    api_key_name = models.CharField(max_length=100, blank=True)
-    parent_id = models.UUIDField(null=True, blank=True, help_text="The request whose agent asked this one.")
+    api_key_name = models.CharField("API key name", max_length=100, blank=True)
+    parent_id = models.UUIDField(
+        "parent ID", null=True, blank=True, help_text="The request whose agent asked this one."
+    )
     endpoint = models.CharField(max_length=64)
     streamed = models.BooleanField(default=False)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.RUNNING)
-    http_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    http_status = models.PositiveSmallIntegerField("HTTP status", null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
     finish_reason = models.CharField(max_length=16, blank=True)
     requested_model = models.CharField(max_length=200)

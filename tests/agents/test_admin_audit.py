@@ -89,7 +89,7 @@ def test_changes_of_every_kind_are_told_newest_first(admin_client: Client, coder
         "created Agent coder: fallback model acme/alpha",
         "created MCP server time; URL: http://mcp.test/mcp",
         "created Language model acme/alpha",
-        "created Provider acme; Base url: https://acme.test/v1; Key variable: ACME_API_KEY",
+        "created Provider acme; Base URL: https://acme.test/v1; Key variable: ACME_API_KEY",
         "created Agent coder; System prompt: 2 lines added",
     ]
 

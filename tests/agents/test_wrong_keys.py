@@ -1,11 +1,11 @@
 """Whoever tries keys out has no more tries where several workers answer; each knows for itself who came before."""
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.cache import cache
-from pytest_django.fixtures import SettingsWrapper
 
 from agents.errors import RateLimitExceeded
 from agents.limits.wrong_keys import WrongKeys
@@ -15,7 +15,7 @@ ALICE, BOB = uuid4(), uuid4()
 
 
 @pytest.fixture
-def workers(settings: SettingsWrapper) -> Iterator[tuple[WrongKeys, WrongKeys]]:
+def workers(settings: Any) -> Iterator[tuple[WrongKeys, WrongKeys]]:
     """Two that count in one cache."""
     settings.OPENFANG_WRONG_KEYS_PER_MINUTE = 4
     cache.clear()
