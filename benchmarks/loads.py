@@ -13,7 +13,7 @@ IMAGE_BYTES, PROMPT_BYTES = 1_000_000, 100_000
 class Load(Struct, frozen=True):
     """What is sent, over how many connections; `once` sends one request over each instead of as many as it can.
 
-    `agents_only` loads need what only an agent server does.
+    `agents_only` loads need what only an agent server does; `spread` loads keep several workers busy.
     """
 
     name: str
@@ -23,6 +23,7 @@ class Load(Struct, frozen=True):
     content: str | list[dict[str, Any]] = "Hello"
     once: bool = False
     agents_only: bool = False
+    spread: bool = False
 
     def body(self, prefix: str = "") -> bytes:
         asked = {
@@ -45,10 +46,11 @@ def image() -> list[dict[str, Any]]:
 
 LOADS = [
     Load("reply, 1 connection", "reply", 1),
-    Load("reply, 16 connections", "reply", 16),
-    Load("reply, 64 connections", "reply", 64),
+    Load("reply, 16 connections", "reply", 16, spread=True),
+    Load("reply, 64 connections", "reply", 64, spread=True),
     Load("50-chunk stream, 1 connection", "stream-50", 1, stream=True),
-    Load("50-chunk stream, 16 connections", "stream-50", 16, stream=True),
+    Load("50-chunk stream, 16 connections", "stream-50", 16, stream=True, spread=True),
+    Load("50-chunk stream, 64 connections", "stream-50", 64, stream=True, spread=True),
     Load("one tool call, 16 connections", "tool", 16, agents_only=True),
     Load("prompt of 100 KB, 4 connections", "reply", 4, content="word " * (PROMPT_BYTES // 5)),
     Load("image of 1 MB, 4 connections", "reply", 4, content=image()),

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from benchmarks.loads import CROWDS, LOADS, Load
 from benchmarks.measure import Figures, Measured
-from benchmarks.targets import BARE, DIRECT
+from benchmarks.targets import BARE, DIRECT, OURS, TWO_WORKERS
 
 INTRODUCTION = """# Benchmarks
 
@@ -17,6 +17,7 @@ What a request costs on this server, beside what else could stand in its place, 
 they are measured, too. The LLM API behind all of them is a small program that answers at once.
 
 - **OpenFang** has usage rows on, as always; **OpenFang, key** has a key, its limits and a budget besides.
+- **OpenFang, two workers** is two processes on one port, with a Redis (where `redis-server` is installed).
 - **bare consumer** is a Channels consumer on Daphne that does nothing but pass a request on: the floor.
 - **no server** is the load tool against the LLM API itself.
 
@@ -34,10 +35,22 @@ def report(
         measured = {server: rounds for (name, server), rounds in figures.items() if name == load.name}
         if measured:
             sections.append(f"## {load.name[0].upper()}{load.name[1:]}\n\n{_table(load, measured)}")
+    sections.append(_workers(figures))
     sections.append(_leaving(left_ms))
     idle = "\n".join(f"| {server} | {megabytes:.0f} |" for server, megabytes in idle_mb.items())
     sections.append(f"## Memory before the first request\n\n| server | MB |\n|---|---|\n{idle}")
-    return "\n\n".join(section.strip() for section in sections) + "\n"
+    return "\n\n".join(section.strip() for section in sections if section) + "\n"
+
+
+def _workers(figures: Figures) -> str:
+    lines = []
+    for load in LOADS:
+        one, two = (figures.get((load.name, server)) for server in (OURS, TWO_WORKERS))
+        if one and two:
+            first, second = _middle(one, _per_second), _middle(two, _per_second)
+            lines.append(f"| {load.name} | {first:.0f} | {second:.0f} | {second / first:.2f} |")
+    head = ["| load | requests/s of one | of two | times |", "|---|---|---|---|"]
+    return "\n".join(["## Two workers", "", *head, *lines]) if lines else ""
 
 
 def _leaving(left_ms: dict[str, list[float]]) -> str:
@@ -87,7 +100,7 @@ def _cells(load: Load, server: str, measured: dict[str, list[Measured]]) -> Iter
         yield f"{delays[len(delays) * 99 // 100] * 1000:.0f}" if delays else ""
         yield f"{rounds[0].grown_mb * 1024 / load.connections:.0f}"
     else:
-        yield _spread(rounds, lambda one: one.answers.per_second, 0)
+        yield _spread(rounds, _per_second, 0)
         yield _spread(rounds, lambda one: one.answers.median_ms, 1)
         yield f"{_middle(rounds, _first_byte):.1f}"
         yield (
@@ -99,6 +112,10 @@ def _cells(load: Load, server: str, measured: dict[str, list[Measured]]) -> Iter
 
 def _cpu(one: Measured) -> float:
     return one.cpu_ms
+
+
+def _per_second(one: Measured) -> float:
+    return one.answers.per_second
 
 
 def _first_byte(one: Measured) -> float:

@@ -13,8 +13,9 @@ from benchmarks.leaving import leave
 from benchmarks.loads import LOADS, Load
 from benchmarks.measure import Figures, WrongAnswer, measure, put_under
 from benchmarks.report import report
-from benchmarks.targets import BARE, DIRECT, GUARDED, OURS, Target, targets
+from benchmarks.targets import BARE, DIRECT, GUARDED, OURS, TWO_WORKERS, Target, targets
 from tests.live.asking import eventually
+from tests.openai_compat.limits_parts import need_redis
 
 pytestmark = [
     pytest.mark.slow,
@@ -55,6 +56,21 @@ async def test_every_load_is_answered_and_leaves_closed_rows_few_threads_and_few
             assert 1 <= target.process.open_files(target.database) <= CONNECTIONS
 
 
+async def test_two_workers_share_the_loads_that_are_spread(started: list[Target]):
+    need_redis()
+    target, asked = named(started, TWO_WORKERS), 0
+    for load in filter(target.can, LOADS):
+        assert load.connections >= 16
+        measured = await put_under(target, load, count=load.connections)
+        assert len(measured.answers.took) == load.connections
+        asked += load.connections
+    assert target.database is not None
+    assert statuses(target.database) == {"ok": asked}
+    with closing(sqlite3.connect(target.database)) as opened:
+        shares = opened.execute("SELECT count(*) FROM agents_usagerecord GROUP BY worker_id").fetchall()
+    assert len(shares) == 2
+
+
 async def test_streams_that_their_clients_leave_end_as_cancelled(started: list[Target]):
     target = named(started, OURS)
     database = target.database
@@ -79,15 +95,16 @@ async def test_an_answer_that_is_not_the_expected_one_ends_the_run(started: list
 
 async def test_the_page_has_a_line_for_each_server_under_each_load(started: list[Target]):
     said: list[str] = []
-    figures: Figures = await measure(started, [LOADS[0], CROWD], rounds=2, seconds=0.1, tell=said.append)
+    figures: Figures = await measure(started, [LOADS[1], CROWD], rounds=2, seconds=0.1, tell=said.append)
     page = report(figures, {OURS: 100.0}, {OURS: [0.5, 9.0, 1.5]}, {"litellm": "1.2.3"})
-    table = page.split("## Reply, 1 connection\n\n")[1].split("\n\n")[0].splitlines()
+    table = page.split("## Reply, 16 connections\n\n")[1].split("\n\n")[0].splitlines()
     assert [line.split(" | ")[0] for line in table] == [
         "| server",
         "| ---",
         *(f"| {target.name}" for target in started),
     ]
     assert len({line.count("|") for line in table}) == 1
+    assert ("| reply, 16 connections |" in page) == any(target.name == TWO_WORKERS for target in started)
     assert "litellm 1.2.3" in page
     assert "| OpenFang | 100 |" in page
     assert "| OpenFang | 3 | 1.5 | 9.0 |" in page
