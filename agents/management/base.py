@@ -4,6 +4,7 @@ import json
 import shutil
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError
@@ -93,3 +94,11 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) for cells in [headings, *rows]
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def when(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"
+
+
+def iso(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None

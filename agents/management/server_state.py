@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from agents.management.base import program
 from agents.setup import SetupError
 
 TRIES = 5  # a command that looks whether the lock is held holds it itself for a moment
@@ -104,6 +105,14 @@ def read_note() -> ServerNote | None:
 def running_server() -> ServerNote | None:
     """Return the note of the server that is ready now."""
     return read_note() if is_running() else None
+
+
+def running_url() -> str:
+    """Return where the server is that is ready now. Raises SetupError."""
+    note = running_server()
+    if note is None:
+        raise SetupError(f"No server runs here. Start one with {program()} start, or name one with --url.")
+    return note.url
 
 
 def base_url() -> str:

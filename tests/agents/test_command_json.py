@@ -42,7 +42,7 @@ def test_keys() -> None:
         "last_used_at": None,
         "expires_at": "2199-01-01T00:00:00+00:00",
         "revoked_at": None,
-        "state": "valid",
+        "state": "active",
     }
     assert open_key["agents"] is None
     assert raw not in command("key", "list", "--json").out

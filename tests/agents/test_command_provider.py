@@ -1,5 +1,8 @@
 """`openfang provider`: any OpenAI-compatible API becomes one that agents can use."""
 
+import json
+from typing import Any
+
 import pytest
 from django.core.management import CommandError
 
@@ -23,6 +26,11 @@ def refusal(*words: str) -> str:
 
 def line_of(name: str) -> str:
     return next(line for line in command("provider", "list").out.splitlines() if line.split()[0] == name)
+
+
+def facts_of(name: str) -> dict[str, Any]:
+    facts: list[dict[str, Any]] = json.loads(command("provider", "list", "--json").out)
+    return next(row for row in facts if row["name"] == name)
 
 
 def test_an_added_provider_serves_an_agent(monkeypatch):
@@ -62,6 +70,18 @@ def test_a_key_that_is_not_here_yet_is_a_warning(monkeypatch):
 def test_what_cannot_be_added_is_one_clear_line(words, message):
     assert message in refusal("add", *words)
     assert not Provider.objects.filter(name="lab").exists()
+
+
+def test_a_kept_key_is_told_and_so_is_one_that_no_longer_opens(settings):
+    command("provider", "add", "lab", "--base-url", "http://127.0.0.1/v1")
+    provider = Provider.objects.get(name="lab")
+    provider.keep_key("secret-of-the-lab")
+    provider.save()
+    assert "kept in the database" in line_of("lab")
+    assert (facts_of("lab")["key"], facts_of("lab")["usable"]) == ("kept", True)
+    settings.SECRET_KEY = "another"
+    assert "kept, but under another secret key" in line_of("lab")
+    assert (facts_of("lab")["key"], facts_of("lab")["usable"]) == ("unreadable", False)
 
 
 def test_the_list_tells_which_keys_are_here_and_none_of_them(monkeypatch):

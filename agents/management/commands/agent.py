@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 
 from agents.management.agent_files import described, export_agents, import_files, text_of
 from agents.management.base import OpenFangCommand, add_json
-from agents.management.commands.key import find_agent
+from agents.management.lookup import find_agent
 from agents.models import Agent
 from agents.setup import SetupError, copy_of, prepare
 from agents.snapshot import default_model, read_models

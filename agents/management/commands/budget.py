@@ -1,12 +1,13 @@
 from argparse import ArgumentTypeError
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.core.management import CommandError
 from django.core.management.base import CommandParser
 
+from agents.management.arguments import amount
 from agents.management.base import OpenFangCommand, add_json, program, table
-from agents.models import Agent, ApiKey, Budget, Period, Unit
+from agents.management.lookup import find_agent, find_key
+from agents.models import Budget, Period, Unit
 from agents.setup import prepare
 
 
@@ -38,7 +39,13 @@ class Command(OpenFangCommand):
             self.list(as_json=options["json"])
             return
         unit = Unit.TOKENS if options["tokens"] else Unit.USD
-        of = {**owner(options["key"], options["agent"]), "period": options["per"], "unit": unit}
+        key, agent = options["key"], options["agent"]
+        of = {
+            "api_key": find_key(key) if key is not None else None,
+            "agent": find_agent(agent) if agent is not None else None,
+            "period": options["per"],
+            "unit": unit,
+        }
         if action == "remove":
             if not Budget.objects.filter(**of).delete()[0]:
                 raise CommandError(f"There is no such budget; {program()} budget list shows them.")
@@ -89,30 +96,6 @@ def row(budget: Budget) -> list[str]:
 
 def written(unit: Unit, stored: int) -> str:
     return f"${unit.shown(stored):,.2f}" if unit is Unit.USD else f"{stored:,} tokens"
-
-
-def owner(key: str | None, agent: str | None) -> dict[str, ApiKey | Agent | None]:
-    found: dict[str, ApiKey | Agent | None] = {"api_key": None, "agent": None}
-    if key is not None:
-        found["api_key"] = ApiKey.objects.filter(name=key).first()
-        if found["api_key"] is None:
-            raise CommandError(f"There is no key named {key!r}; {program()} key list shows them.")
-    if agent is not None:
-        found["agent"] = Agent.objects.filter(name=agent.strip().lower()).first()
-        if found["agent"] is None:
-            raise CommandError(f"There is no agent {agent!r}; {program()} agents shows them.")
-    return found
-
-
-def amount(text: str, unit: Unit) -> int:
-    """Read an amount as the database counts it."""
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite() or not 0 <= unit.stored(number) <= unit.stored(unit.most):
-        raise ArgumentTypeError(f"{text!r} is not an amount of {unit.label}, from 0 to {unit.most}")
-    return unit.stored(number)
 
 
 def percent(text: str) -> int:

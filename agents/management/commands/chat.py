@@ -6,10 +6,10 @@ from django.conf import settings
 from django.core.management import CommandError
 from django.core.management.base import CommandParser
 
-from agents.management.base import OpenFangCommand, program
+from agents.management.base import OpenFangCommand
 from agents.management.chatting import ChatClient, Conversation, Refused, Screen
 from agents.management.chatting.screen import pasted
-from agents.management.server_state import running_server
+from agents.management.server_state import running_url
 
 PROMPT = "> "
 
@@ -28,10 +28,7 @@ class Command(OpenFangCommand):
         parser.add_argument("--key", default="", help="an API key (default: the variable OPENFANG_API_KEY)")
 
     def handle(self, *, agent: str, message: str | None, url: str, key: str, **options: Any) -> None:
-        note = running_server()
-        if not url and note is None:
-            raise CommandError(f"No server runs here. Start one with {program()} start, or name one with --url.")
-        client = ChatClient(url or (note.url if note else ""), key or settings.OPENFANG_API_KEY)
+        client = ChatClient(url or running_url(), key or settings.OPENFANG_API_KEY)
         name = agent if agent.startswith("openfang:") else f"openfang:{agent}"
         if message is None and not sys.stdin.isatty():
             message = sys.stdin.read()

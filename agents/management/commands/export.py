@@ -4,7 +4,7 @@ from django.core.management.base import CommandParser
 
 from agents.management.agent_files import export_agents
 from agents.management.base import OpenFangCommand
-from agents.management.commands.key import find_agent
+from agents.management.lookup import find_agent
 from agents.models import Agent
 from agents.setup import prepare
 

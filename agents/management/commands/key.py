@@ -1,22 +1,19 @@
-import re
 from argparse import ArgumentTypeError
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management import CommandError
 from django.core.management.base import CommandParser
 from django.db import transaction
-from django.utils import timezone
 
-from agents.management.base import OpenFangCommand, add_json, program, table
-from agents.management.commands.budget import amount
-from agents.models import Agent, ApiKey, Budget, Period, Unit
+from agents.management.arguments import amount, limit, moment, span
+from agents.management.base import OpenFangCommand, add_json, iso, program, table, when
+from agents.management.lookup import find_agent, find_key
+from agents.models import ApiKey, Budget, Period, Unit
 from agents.models.api_key import MOST_PARALLEL
 from agents.networks import read_networks
 from agents.setup import prepare
 
-SPAN = re.compile(r"(\d{1,4})([hdw])")
-UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 LIMITS = {"rpm": "requests_per_minute", "tpm": "tokens_per_minute", "parallel": "max_parallel_requests"}
 
 
@@ -156,38 +153,6 @@ def facts_of(key: ApiKey) -> dict[str, Any]:
     }
 
 
-def iso(when: datetime | None) -> str | None:
-    return when.isoformat(timespec="seconds") if when else None
-
-
-def moment(text: str) -> datetime:
-    """Read a span from now or a date, of which the first moment counts."""
-    if SPAN.fullmatch(text):
-        expires = timezone.now() + span(text)
-    else:
-        try:
-            expires = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-        except ValueError:
-            raise ArgumentTypeError(f"{text!r} is neither a span such as 30d nor a date such as 2027-01-01") from None
-    if expires <= timezone.now():
-        raise ArgumentTypeError(f"{text} is not in the future")
-    return expires
-
-
-def span(text: str) -> timedelta:
-    """Read a span of time such as 24h, 30d or 4w."""
-    found = SPAN.fullmatch(text)
-    if found is None:
-        raise ArgumentTypeError(f"{text!r} is not a span such as 24h, 30d or 4w")
-    return timedelta(**{UNITS[found[2]]: int(found[1])})
-
-
-def limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= 2**31 - 1):
-        raise ArgumentTypeError(f"{text!r} is not a whole number; 0 is no limit")
-    return int(text)
-
-
 def parallel(text: str) -> int:
     if limit(text) > MOST_PARALLEL:
         raise ArgumentTypeError(f"{text} is more than {MOST_PARALLEL}")
@@ -211,21 +176,6 @@ def networks(texts: list[str]) -> str:
     return text
 
 
-def find_key(name: str) -> ApiKey:
-    key = ApiKey.objects.filter(name=name).first()
-    if key is None:
-        raise CommandError(f"There is no key named {name!r}; {program()} key list shows them.")
-    return key
-
-
-def find_agent(name: str) -> Agent:
-    agent = Agent.objects.filter(name=name.strip().lower()).first()
-    if agent is None:
-        names = ", ".join(Agent.objects.values_list("name", flat=True)) or "there are none"
-        raise CommandError(f"There is no agent {name!r}. Agents: {names}.")
-    return agent
-
-
 def scope(key: ApiKey) -> str:
     """Say which agents a key opens."""
     names = ", ".join(agent.name for agent in key.agents.all())
@@ -235,7 +185,3 @@ def scope(key: ApiKey) -> str:
 def limits(key: ApiKey) -> str:
     """Say what a minute and a moment allow, in the words of the options that set it."""
     return " ".join(f"{option}={getattr(key, field)}" for option, field in LIMITS.items() if getattr(key, field)) or "-"
-
-
-def when(expires_at: datetime | None) -> str:
-    return f"{expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "never"

@@ -7,8 +7,8 @@ import aiohttp
 from django.core.management import CommandError
 from django.core.management.base import CommandParser
 
-from agents.management.base import OpenFangCommand, program
-from agents.management.server_state import running_server
+from agents.management.base import OpenFangCommand
+from agents.management.server_state import running_url
 
 if TYPE_CHECKING:
     import mcp_types as protocol
@@ -40,13 +40,6 @@ class Command(OpenFangCommand):
     def handle(self, *, url: str, key: str, **options: Any) -> None:
         # The key of a client, as which this command acts, and no setting of the server.
         asyncio.run(serve(url or running_url(), key or os.environ.get("OPENFANG_API_KEY", "")))
-
-
-def running_url() -> str:
-    note = running_server()
-    if note is None:
-        raise CommandError(f"No server runs here. Start one with {program()} start, or name one with --url.")
-    return note.url
 
 
 async def serve(url: str, key: str) -> None:

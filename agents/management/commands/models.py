@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from agents.management.base import OpenFangCommand, add_json, program, table
-from agents.management.commands.provider import find_provider
+from agents.management.lookup import find_provider
 from agents.models import LanguageModel, ModelPrice
 from agents.models.price import PRICES
 from agents.setup import SetupError, prepare

@@ -8,7 +8,9 @@ from django.db.models import Count, ProtectedError
 
 from agents.errors import AgentError
 from agents.management.base import OpenFangCommand, add_json, program, table
-from agents.models import Provider, ProviderKind
+from agents.management.lookup import find_provider
+from agents.models import Provider
+from agents.models.provider import KeySource
 from agents.setup import SetupError, prepare
 
 
@@ -96,30 +98,28 @@ class Command(OpenFangCommand):
         self.stdout.write(table(["NAME", "URL", "KEY", "MODELS"], rows))
 
 
-def find_provider(name: str) -> Provider:
-    provider = Provider.objects.filter(name=name).first()
-    if provider is None:
-        raise CommandError(f"There is no provider {name!r}; {program()} provider list shows them.")
-    return provider
-
-
 def facts_of(provider: Provider, models: int) -> dict[str, Any]:
-    needs_key = provider.kind != ProviderKind.EMBEDDED and bool(provider.api_key_env)
+    source = provider.key_source
     return {
         "name": provider.name,
         "label": str(provider),
         "kind": provider.kind,
         "base_url": provider.base_url,
         "api_key_env": provider.api_key_env,
-        "key": "environment" if provider.key_from_environment() else "kept" if provider.encrypted_api_key else None,
-        "usable": not needs_key or bool(provider.api_key()),
+        "key": None if source in (KeySource.MISSING, KeySource.NOT_NEEDED) else source.value,
+        "usable": source not in (KeySource.MISSING, KeySource.UNREADABLE),
         "models": models,
     }
 
 
 def key_of(provider: Provider) -> str:
-    if provider.kind == ProviderKind.EMBEDDED or not (provider.api_key_env or provider.encrypted_api_key):
-        return "not needed"
-    if provider.key_from_environment() is None and provider.encrypted_api_key:
-        return "kept in the database"
-    return f"{provider.api_key_env} is {'set' if provider.key_from_environment() else 'not set'}"
+    match provider.key_source:
+        case KeySource.ENVIRONMENT:
+            return f"{provider.api_key_env} is set"
+        case KeySource.KEPT:
+            return "kept in the database"
+        case KeySource.UNREADABLE:
+            return "kept, but under another secret key"
+        case KeySource.MISSING:
+            return f"{provider.api_key_env} is not set"
+    return "not needed"

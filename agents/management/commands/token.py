@@ -5,8 +5,8 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError
 from django.core.management.base import CommandParser
 
-from agents.management.base import OpenFangCommand, add_json, program, table
-from agents.management.commands.key import iso, limit, moment, when
+from agents.management.arguments import limit, moment
+from agents.management.base import OpenFangCommand, add_json, iso, program, table, when
 from agents.models import AdminToken, Scope
 from agents.models.admin_token import REQUESTS_PER_MINUTE
 from agents.setup import prepare
@@ -14,7 +14,7 @@ from agents.setup import prepare
 
 class Command(OpenFangCommand):
     help = "Make, list and revoke admin tokens: what programs manage this server with, over /api."
-    examples = ["token create deployment --scope agents:write --expires 90d", "token list --json"]
+    examples = ("token create deployment --scope agents:write --expires 90d", "token list --json")
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)

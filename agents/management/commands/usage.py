@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from agents.management.base import OpenFangCommand, add_json, table
-from agents.management.commands.key import find_agent, find_key
+from agents.management.lookup import find_agent, find_key
 from agents.setup import prepare
 from agents.usage.periods import DAY, HOUR, Lately, Period
 from agents.usage.reports import NUMBERS, Figures, Report, report
