@@ -57,7 +57,7 @@ def children(pid: int) -> list[str]:
 
 def assert_it_ends(live: Live) -> None:
     """A server that was signalled ends well: nothing of it is left, no traceback either."""
-    assert live.process.wait(timeout=40) == 0, live.output
+    assert live.process.wait(timeout=120) == 0, live.output
     assert "Traceback" not in live.output
     assert not (live.data_dir / "server.json").exists()
     assert live.rows("SELECT * FROM agents_worker") == []

@@ -60,6 +60,7 @@ def embedded_site(browser_is_there: None, tmp_path_factory: pytest.TempPathFacto
 async def page() -> AsyncIterator[Page]:
     """A page that keeps to the server under test, and on which no script may fail."""
     wrong: list[str] = []
+    failed: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
         context = await browser.new_context(viewport={"width": 1280, "height": 900})
@@ -68,11 +69,12 @@ async def page() -> AsyncIterator[Page]:
         page.set_default_timeout(WAIT_MS)
         page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(error.stack or str(error)))
+        page.on("requestfailed", lambda request: failed.append(f"{request.url}: {request.failure}"))
         page.on("request", lambda request: None if _is_local(request.url) else wrong.append(f"asked {request.url}"))
         yield page
         await browser.close()
     # An answer that is refused is an error for the browser; the pages show such errors to people.
-    assert [text for text in wrong if not text.startswith("Failed to load resource")] == []
+    assert [text for text in wrong if not text.startswith("Failed to load resource")] == [], failed
 
 
 def _is_local(url: str) -> bool:

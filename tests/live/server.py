@@ -22,7 +22,7 @@ from psycopg.rows import dict_row
 from tests.services import new_databases
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_SECONDS = 60
+READY_SECONDS = 120
 # The data directories that casts were made in, and their keys, by what they were made for.
 _CASTS: dict[tuple[str, ...], tuple[Path, dict[str, str]]] = {}
 
@@ -78,7 +78,7 @@ class Live:
     def stop(self) -> int:
         """Ask the server to stop, as Ctrl-C and service managers do, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=40)
+        code = self.process.wait(timeout=120)
         self.log.close()
         return code
 
@@ -138,7 +138,7 @@ class Live:
 
     def _python(self, *args: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, *args], env=self.env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, *args], env=self.env, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == 0, f"{args} failed:\n{done.stdout}{done.stderr}"
         return done

@@ -147,7 +147,7 @@ def test_a_signal_lets_the_answers_of_all_workers_end(pair: Live, upstream: Upst
         eventually_both_say(pair, "Stopping: running answers", said)
         upstream.release()
         assert all(begun.ended_well())
-        assert pair.process.wait(timeout=40) == 0
+        assert pair.process.wait(timeout=120) == 0
         assert {row["status"] for row in begun.rows()} == {"ok"}
     assert worker_ids(pair) == {}
     assert not any(map(alive, pids))
@@ -162,7 +162,7 @@ def test_a_second_signal_cuts_the_answers_of_all_workers(pair: Live, upstream: U
         eventually_both_say(pair, "Stopping: running answers", said)
         pair.process.send_signal(signal.SIGTERM)
         assert not any(begun.ended_well())
-        assert pair.process.wait(timeout=40) == 0
+        assert pair.process.wait(timeout=120) == 0
         assert {(row["status"], row["error_code"]) for row in begun.rows()} == {("failed", "server_stopped")}
 
 
