@@ -55,7 +55,7 @@ class Rollup(models.Model):
     reasoning_tokens = models.PositiveBigIntegerField(default=0)
     cost = UsdField(default=0)
     unpriced = models.PositiveBigIntegerField(default=0, help_text="Requests whose cost is unknown.")
-    llm_calls = models.PositiveBigIntegerField(default=0)
+    llm_calls = models.PositiveBigIntegerField("LLM calls", default=0)
     tool_calls = models.PositiveBigIntegerField(default=0)
 
     class Meta:
