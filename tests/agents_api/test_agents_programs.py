@@ -33,6 +33,7 @@ def test_an_editor_changes_no_agent_that_has_a_program(editor: Caller, api: Call
     agent = Agent.objects.create(name="ops", tools=["shell"])
     version = changes_of(Agent).get(id=agent.id).history_id
 
+    assert editor.client.head("/api/agents/ops").status_code == 200
     for path in ("clone", "enable", "disable", f"history/{version}/restore"):
         assert error(editor.post(f"/api/agents/ops/{path}"), 403)["code"] == "permission_denied"
     assert error(editor.patch("/api/agents/ops", {"system_prompt": "rm"}), 403)["code"] == "permission_denied"

@@ -5,6 +5,7 @@ from django.db.models import Q, QuerySet
 from django.shortcuts import get_object_or_404
 from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -57,7 +58,7 @@ class Agents(Resource):
 
     def get_object(self) -> Agent:
         agent = get_object_or_404(self.get_queryset(), named(self.kwargs["id"].lower()))
-        changes_it = self.request.method != "GET" and self.action != "destroy"
+        changes_it = self.request.method not in SAFE_METHODS and self.action != "destroy"
         if changes_it and runs_programs(agent) and not may_run_programs(self.request.user):
             raise PermissionDenied(NO_PROGRAMS)
         return agent
