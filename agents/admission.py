@@ -7,7 +7,7 @@ from agents.limits.budgets import Hold, extend
 from agents.models import UsageRecord, UsageStep
 from agents.requests import Caller, RunRequest, settled_parameters
 from agents.snapshot import Snapshot
-from agents.types import AgentSpec, LLMCallStarted, Message, ModelSpec
+from agents.types import AgentSpec, LLMCallStarted, Message, ModelSpec, Usage
 from agents.usage.ledger import Ledger
 from agents.usage.recording import Recording
 from agents.usage.spending import Spending, call_tokens
@@ -47,12 +47,13 @@ class Admission:
 
         Raises RateLimitExceeded or BudgetExceeded, and then has left nothing behind.
         """
+        limited = self._allowance is not None or self._spending is not None
+        usage = call_tokens(self._messages, self._models, self._max_tokens) if limited and not free else Usage()
         if self._allowance is not None and not self._nested:
-            usage = call_tokens(self._messages, self._models, self._max_tokens)
-            await self._allowance.take(0 if free else usage.prompt_tokens + usage.completion_tokens)
+            await self._allowance.take(usage.prompt_tokens + usage.completion_tokens)
         try:
             if self._spending is not None and not free:
-                self._hold = self._spending.hold(row.id, row.started_at, self._messages)
+                self._hold = self._spending.hold(row.id, row.started_at, usage)
             self.refused = False
             await self._ledger.open(row, self._hold)
         except BudgetExceeded:

@@ -16,7 +16,8 @@ from openfang_site.static_files import StaticFiles
 
 django_application = StaticFiles(get_asgi_application())
 
-from agents.live import RequestsConsumer  # noqa: E402 -- needs the apps that get_asgi_application loads
+from agents.limits.counting import store  # noqa: E402 -- needs the apps that get_asgi_application loads
+from agents.live import RequestsConsumer  # noqa: E402
 from openai_compat.consumers import OpenAIConsumer  # noqa: E402
 from openai_compat.cors import cors_headers  # noqa: E402
 from openfang_site import urls  # noqa: E402, F401 -- before the first request, which would wait for it for 0.7 s
@@ -30,6 +31,8 @@ if TYPE_CHECKING:  # the server chooses the reactor of the process that imports 
 
 openai_application = OpenAIConsumer.as_asgi()
 listen()
+# Django keeps a cache for each context, and requests are tasks: they inherit this one instead of making their own.
+store()
 
 
 def is_api(path: str) -> bool:

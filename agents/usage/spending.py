@@ -35,7 +35,7 @@ class Spending(Struct):
     max_tokens: int | None
     highest: Prices | None
 
-    def hold(self, record_id: UUID, began: datetime, messages: list[Message]) -> Hold:
+    def hold(self, record_id: UUID, began: datetime, first_call: Usage) -> Hold:
         """Return what the run must reserve before it begins. Raises BudgetExceeded where a price must be known."""
         if settings.OPENFANG_UNKNOWN_PRICE == "refuse" and any(budget.unit is Unit.USD for budget in self.budgets):
             for model in self.models:
@@ -43,11 +43,14 @@ class Spending(Struct):
                     raise BudgetExceeded(
                         f"The price of the model {model.name!r} is unknown, so a budget in dollars cannot cover it."
                     )
-        return Hold(record_id, began, self.budgets, self.next_call(messages))
+        return Hold(record_id, began, self.budgets, self._amounts(first_call))
 
     def next_call(self, messages: list[Message]) -> Amounts:
-        """Return what another LLM call uses at most, at the price of the dearest of the models."""
-        usage = call_tokens(messages, self.models, self.max_tokens)
+        """Return what another LLM call uses at most."""
+        return self._amounts(call_tokens(messages, self.models, self.max_tokens))
+
+    def _amounts(self, usage: Usage) -> Amounts:
+        """Return what a call that uses these tokens takes of budgets, at the price of the dearest of the models."""
         dearest = max((self._usd(model.prices, usage)[0] for model in self.models), default=0)
         return Amounts(usage.prompt_tokens + usage.completion_tokens, dearest)
 

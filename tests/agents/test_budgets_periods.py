@@ -12,7 +12,7 @@ from agents.limits.budgets import Amounts, BudgetSpec, Hold, enter, extend
 from agents.limits.periods import release
 from agents.models import Budget, BudgetPeriod, Period, Reservation, StepKind, Unit, UsageStep
 from agents.models.money import PICO
-from agents.types import Message, ModelSpec, Prices, ProviderSpec
+from agents.types import Message, ModelSpec, Prices, ProviderSpec, Usage
 from agents.usage.spending import Spending
 
 pytestmark = pytest.mark.django_db
@@ -161,6 +161,7 @@ def spending(*models: ModelSpec, unit: Unit = Unit.USD, max_tokens: int | None =
 
 
 QUESTION = [Message("user", "12345678")]  # six tokens: two of text, four around it
+FIRST_CALL = Usage(6, 100)
 
 
 def test_the_estimate_is_the_prompt_and_the_cap_at_the_dearest_price():
@@ -178,7 +179,7 @@ def test_without_a_cap_of_the_agent_the_models_counts(known: int | None, cap: in
 @pytest.mark.parametrize(("policy", "usd"), [("highest", 6 * 3_000_000 + 100 * 9_000_000), ("free", 0)])
 def test_an_unknown_price_is_counted_as_set(settings, policy: str, usd: int):
     settings.OPENFANG_UNKNOWN_PRICE = policy
-    run = spending(UNPRICED).hold(uuid.uuid4(), NOON, QUESTION)
+    run = spending(UNPRICED).hold(uuid.uuid4(), NOON, FIRST_CALL)
     assert (run.reserved.tokens, run.reserved.usd) == (106, usd)
     step = UsageStep(kind=StepKind.LLM, prompt_tokens=6, completion_tokens=100, cost=None)
     assert spending(UNPRICED).used([step]) == Amounts(106, usd, usd)
@@ -187,8 +188,8 @@ def test_an_unknown_price_is_counted_as_set(settings, policy: str, usd: int):
 def test_an_unknown_price_can_be_refused_but_not_for_a_budget_of_tokens(settings):
     settings.OPENFANG_UNKNOWN_PRICE = "refuse"
     with pytest.raises(BudgetExceeded, match="The price of the model 'unpriced' is unknown"):
-        spending(PRICED, UNPRICED).hold(uuid.uuid4(), NOON, QUESTION)
-    assert spending(UNPRICED, unit=Unit.TOKENS).hold(uuid.uuid4(), NOON, QUESTION).reserved.tokens == 106
+        spending(PRICED, UNPRICED).hold(uuid.uuid4(), NOON, FIRST_CALL)
+    assert spending(UNPRICED, unit=Unit.TOKENS).hold(uuid.uuid4(), NOON, FIRST_CALL).reserved.tokens == 106
 
 
 def test_a_known_price_is_counted_to_the_picodollar():
