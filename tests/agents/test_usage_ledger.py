@@ -226,6 +226,7 @@ async def test_a_request_that_left_while_its_row_waited_is_not_opened(ledger: Le
         await asyncio.sleep(0)
         opening[1].cancel()
         await asyncio.wait(opening)
+    assert isinstance(opening[0].exception(), UsageNotRecorded)
     assert opening[1].cancelled()
     await asyncio.to_thread(ledger.stop)
     assert await looked_up(second) is None
