@@ -14,7 +14,7 @@ from agents.models import ApiKey
 from agents.setup import SetupError, find_model, first_start, prepare
 from agents.snapshot import Snapshot, read_snapshot
 from openfang_site.announcement import announcement
-from openfang_site.listener import CannotListen, listen
+from openfang_site.listener import CannotListen, take_port
 from openfang_site.supervisor import Supervisor, let_go_of_database
 
 logger = logging.getLogger(__name__)
@@ -29,30 +29,32 @@ def serve_agents(host: str, port: int, workers: int, tell: Callable[[str], None]
         )
     with holding_data_dir():
         prepare()
-        public = not is_loopback(host)
-        if public and not (settings.OPENFANG_API_KEY or ApiKey.objects.exists()):
+        if not is_loopback(host) and not (settings.OPENFANG_API_KEY or ApiKey.objects.exists()):
             raise SetupError(
                 f"Serving on {host} would let anybody in: there is no API key. To make one: {program()} key create NAME"
             )
         _settle_default_model()
         try:
-            listener = listen(host, port)
+            with take_port(host, port) as listener:
+                _serve(listener, host, workers, tell)
         except CannotListen as error:
             raise SetupError(str(error)) from None
-        with listener:
-            password = first_start()
-            url = url_of(host, listener.getsockname()[1])
 
-            def on_ready(snapshot: Snapshot) -> None:
-                write_note(url)
-                tell(announcement(url, snapshot, password=password, public=public))
 
-            if workers > 1:
-                _supervise(listener, workers, on_ready)
-            else:
-                from openfang_site.worker import serve_alone  # noqa: PLC0415 -- 50 MB that a supervisor does without
+def _serve(listener: socket.socket, host: str, workers: int, tell: Callable[[str], None]) -> None:
+    password = first_start()
+    url = url_of(host, listener.getsockname()[1])
 
-                serve_alone(listener, on_ready)
+    def on_ready(snapshot: Snapshot) -> None:
+        write_note(url)
+        tell(announcement(url, snapshot, password=password, public=not is_loopback(host)))
+
+    if workers > 1:
+        _supervise(listener, workers, on_ready)
+    else:
+        from openfang_site.worker import serve_alone  # noqa: PLC0415 -- 50 MB that a supervisor does without
+
+        serve_alone(listener, on_ready)
 
 
 def _supervise(listener: socket.socket, workers: int, on_ready: Callable[[Snapshot], None]) -> None:

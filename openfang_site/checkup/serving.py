@@ -13,7 +13,7 @@ from agents.management.base import program
 from agents.management.server_state import ServerNote, is_running, running_server
 from agents.models import ApiKey
 from openfang_site.checkup.finding import Finding, ok, problem, warning
-from openfang_site.listener import CannotListen, PortTaken, listen
+from openfang_site.listener import CannotListen, PortTaken, take_port
 from openfang_site.serving import is_loopback
 
 SECONDS = 5
@@ -47,7 +47,7 @@ def _answer_of(note: ServerNote) -> Finding:
 def _port() -> Finding:
     host, port = settings.OPENFANG_HOST, settings.OPENFANG_PORT
     try:
-        listen(host, port).close()
+        take_port(host, port).close()
     except PortTaken:
         text = f"It does not run, and another program uses port {port}."
         return problem("server", text, f"Find it with ss -ltnp 'sport = :{port}', or use another: OPENFANG_PORT.")

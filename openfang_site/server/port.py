@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet import tcp
 
-from openfang_site.listener import BACKLOG
+from openfang_site.listener import BACKLOG, start_listening
 from openfang_site.seats import Seat
 from openfang_site.server.reactor import reactor
 
@@ -46,7 +46,8 @@ class SharedPort(tcp.Port):
 
 
 def take_connections(listener: socket.socket, factory: Any, seat: Seat) -> SharedPort:
-    """Do what `reactor.adoptStreamPort` does, for a socket that other workers may have, too."""
+    """Listen, and do what `reactor.adoptStreamPort` does, for a socket that other workers may have, too."""
+    start_listening(listener)
     port: SharedPort = SharedPort._fromListeningDescriptor(reactor, listener.fileno(), listener.family, factory)
     port.seat = seat
     seat.count(0)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from openfang_site.listener import listen
+from openfang_site.listener import take_port
 from openfang_site.server import Headers, Limits, Refusal, serve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -325,7 +325,7 @@ def main() -> None:
     limits = Limits(**json.loads(sys.argv[1]))
     serve(
         application,
-        listen("127.0.0.1", 0),
+        take_port("127.0.0.1", 0),
         limits=limits,
         on_ready=on_ready,
         on_drain=on_drain,

@@ -4,14 +4,15 @@ import socket
 
 import pytest
 
-from openfang_site.listener import CannotListen, PortTaken, listen
+from openfang_site.listener import CannotListen, PortTaken, take_port
 
 
 def test_a_taken_port_is_named():
-    with listen("127.0.0.1", 0) as first:
+    with take_port("127.0.0.1", 0) as first:
+        first.listen()
         port = first.getsockname()[1]
         with pytest.raises(PortTaken) as taken:
-            listen("127.0.0.1", port)
+            take_port("127.0.0.1", port)
     assert str(taken.value) == f"Can't listen on 127.0.0.1, port {port}: another process uses that port."
 
 
@@ -25,17 +26,23 @@ def test_a_taken_port_is_named():
 )
 def test_an_impossible_address_is_named(host, port):
     with pytest.raises(CannotListen, match=f"Can't listen on {host}, port {port}: "):
-        listen(host, port)
+        take_port(host, port)
+
+
+def test_nobody_can_connect_before_the_server_listens():
+    with take_port("127.0.0.1", 0) as listener, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(listener.getsockname())
 
 
 def test_a_port_is_free_again_at_once():
-    with listen("127.0.0.1", 0) as listener:
+    with take_port("127.0.0.1", 0) as listener:
+        listener.listen()
         address = listener.getsockname()
         with socket.create_connection(address) as client:
             accepted, _ = accept(listener)
             accepted.close()  # the server's side closes first and stays in TIME_WAIT
             assert client.recv(1) == b""
-    listen(*address).close()
+    take_port(*address).close()
 
 
 def accept(listener: socket.socket) -> tuple[socket.socket, object]:
@@ -45,7 +52,7 @@ def accept(listener: socket.socket) -> tuple[socket.socket, object]:
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
 def test_ipv6_works_and_every_address_means_ipv4_too():
-    with listen("::1", 0) as listener, socket.create_connection(listener.getsockname()[:2]):
-        pass
-    with listen("::", 0) as listener, socket.create_connection(("127.0.0.1", listener.getsockname()[1])):
-        pass
+    for host, reached_at in (("::1", "::1"), ("::", "::1"), ("::", "127.0.0.1")):
+        with take_port(host, 0) as listener:
+            listener.listen()
+            socket.create_connection((reached_at, listener.getsockname()[1])).close()
