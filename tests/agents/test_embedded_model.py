@@ -151,7 +151,7 @@ async def test_a_model_that_crashed_starts_again_at_its_next_use(model):
 
 async def test_a_model_that_hangs_is_ended_and_starts_again():
     before = model_processes()
-    model = EmbeddedModel(check_seconds=0.1, answer_seconds=0.5)
+    model = EmbeddedModel(check_seconds=0.1, answer_seconds=3)
     try:
         first = await model.endpoint()
         (hanging,) = model_processes() - before
