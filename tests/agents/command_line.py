@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-from django.core.management import call_command
+import pytest
+from django.core.management import CommandError, call_command
 
 ROOT = Path(__file__).resolve().parents[2]
 CEILING = 120.0  # seconds; nothing here takes five on a machine that has nothing else to do
@@ -28,6 +29,14 @@ def command(*words: str) -> Said:
     out, err = StringIO(), StringIO()
     call_command(*words, stdout=out, stderr=err)
     return Said(out.getvalue(), err.getvalue())
+
+
+def refused(*words: str) -> str:
+    """Run a command in this process that is to fail, and return its one line."""
+    with pytest.raises(CommandError) as error:
+        command(*words)
+    assert "\n" not in str(error.value)
+    return str(error.value)
 
 
 def told(pattern: str, text: str) -> str | None:

@@ -1,11 +1,10 @@
 """`openfang budget`, and a budget that is given with its key."""
 
 import pytest
-from django.core.management import CommandError
 
 from agents.models import ApiKey, Budget, BudgetPeriod, Period, Unit
 from agents.models.money import PICO
-from tests.agents.command_line import command
+from tests.agents.command_line import command, refused
 
 pytestmark = pytest.mark.django_db
 
@@ -13,13 +12,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def place(settings, tmp_path):
     settings.OPENFANG_DATA_DIR = tmp_path
-
-
-def refusal(*words: str) -> str:
-    with pytest.raises(CommandError) as error:
-        command(*words)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def test_budgets_are_of_a_key_an_agent_or_the_server():
@@ -53,20 +45,20 @@ def test_the_list_says_what_is_spent_of_each():
 
 def test_a_removed_budget_is_gone():
     command("budget", "set", "5")
-    assert "There is no such budget" in refusal("budget", "remove", "--tokens")
+    assert "There is no such budget" in refused("budget", "remove", "--tokens")
     assert command("budget", "remove").out == "Removed the budget.\n"
     assert not Budget.objects.exists()
 
 
 @pytest.mark.parametrize("amount", ["x", "-1", "nan", "Infinity", "1e30", "9000001"])
 def test_an_amount_that_cannot_be_kept_is_refused(amount: str):
-    said = refusal("budget", "set", "--", amount)
+    said = refused("budget", "set", "--", amount)
     assert said == f"{amount!r} is not an amount of US dollars, from 0 to 9000000"
 
 
 def test_unknown_owners_are_refused():
-    assert "There is no key named 'bob'" in refusal("budget", "set", "5", "--key", "bob")
-    assert "There is no agent 'bob'" in refusal("budget", "set", "5", "--agent", "bob")
+    assert "There is no key named 'bob'" in refused("budget", "set", "5", "--key", "bob")
+    assert "There is no agent 'bob'" in refused("budget", "set", "5", "--agent", "bob")
 
 
 @pytest.mark.parametrize(
@@ -88,5 +80,5 @@ def test_a_key_is_made_with_its_budget_and_limits(text: str, limit: float, perio
     [("--budget", "20/week"), ("--rpm", "-1"), ("--tpm", "x"), ("--parallel", "1001"), ("--network", "10.0.0.1/8")],
 )
 def test_a_limit_that_cannot_be_read_makes_no_key(option: str, value: str):
-    assert value.split("/", maxsplit=1)[0] in refusal("key", "create", "alice", f"{option}={value}")
+    assert value.split("/", maxsplit=1)[0] in refused("key", "create", "alice", f"{option}={value}")
     assert not ApiKey.objects.exists()

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError
 
 from agents.models import Agent, ApiKey, LanguageModel, McpServer, Revision
-from tests.agents.command_line import command
+from tests.agents.command_line import command, refused
 
 pytestmark = pytest.mark.django_db
 
@@ -24,13 +23,6 @@ def place(settings: Any, tmp_path: Path) -> None:
 def coder() -> Agent:
     command("spawn", "coder")
     return Agent.objects.get()
-
-
-def refusal(*words: str) -> str:
-    with pytest.raises(CommandError) as error:
-        command("agent", *words)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def test_an_agent_is_shown_with_its_prompt_and_the_model_that_answers(coder: Agent) -> None:
@@ -101,7 +93,7 @@ def test_what_is_like_that_already_is_left_alone(coder: Agent) -> None:
 def test_a_field_that_is_wrong_is_one_clear_line_and_changes_nothing(coder: Agent, field: str, message: str) -> None:
     command("spawn", "writer")
     models = LanguageModel.objects.count()
-    assert message in refusal("set", "coder", "description=changed", field)
+    assert message in refused("agent", "set", "coder", "description=changed", field)
     coder.refresh_from_db()
     assert coder.description != "changed"
     assert LanguageModel.objects.count() == models
@@ -126,7 +118,7 @@ def test_a_clone_is_like_the_first_but_for_its_name(coder: Agent) -> None:
     first = json.loads(command("agent", "show", "coder", "--json").out)
     own = dict.fromkeys(("id", "name", "created_at", "updated_at"))
     assert {**clone, **own} == {**first, **own}
-    assert "name: Agent with this Name already exists." in refusal("clone", "coder", "reviewer")
+    assert "name: Agent with this Name already exists." in refused("agent", "clone", "coder", "reviewer")
 
 
 class Terminal(io.StringIO):
@@ -135,7 +127,7 @@ class Terminal(io.StringIO):
 
 
 def test_an_agent_is_killed_when_that_is_meant(coder: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert refusal("kill", "coder") == "To delete coder for good, say --yes."
+    assert refused("agent", "kill", "coder") == "To delete coder for good, say --yes."
     monkeypatch.setattr("sys.stdin", Terminal("\n"))
     assert command("agent", "kill", "coder").out.endswith("Nothing was changed.\n")
     assert Agent.objects.exists()
@@ -152,7 +144,7 @@ def test_a_key_that_was_for_a_killed_agent_does_not_open_others(coder: Agent) ->
 
 @pytest.mark.parametrize("action", ["show", "enable", "kill", "export"])
 def test_an_agent_that_is_not_there_is_named(action: str) -> None:
-    assert refusal(action, "nobody") == "There is no agent 'nobody'. Agents: there are none."
+    assert refused("agent", action, "nobody") == "There is no agent 'nobody'. Agents: there are none."
 
 
 def test_a_tool_that_this_version_no_longer_has_stays_with_its_agent(coder: Agent, tmp_path: Path) -> None:

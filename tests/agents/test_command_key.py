@@ -3,13 +3,12 @@
 from datetime import datetime, timedelta
 
 import pytest
-from django.core.management import CommandError
 from django.utils import timezone
 
 from agents.keyring import KeySpec
 from agents.models import ApiKey
 from agents.snapshot import read_snapshot
-from tests.agents.command_line import command
+from tests.agents.command_line import command, refused
 
 pytestmark = pytest.mark.django_db
 
@@ -17,13 +16,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def place(settings, tmp_path):
     settings.OPENFANG_DATA_DIR = tmp_path
-
-
-def refusal(*words: str) -> str:
-    with pytest.raises(CommandError) as error:
-        command("key", *words)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def expiry() -> datetime:
@@ -67,7 +59,10 @@ def test_a_key_for_some_agents_opens_only_those():
 
 def test_an_unknown_agent_is_refused_and_no_key_is_made():
     command("spawn", "coder")
-    assert refusal("create", "ci", "--agent", "coder", "--agent", "foo") == "There is no agent 'foo'. Agents: coder."
+    assert (
+        refused("key", "create", "ci", "--agent", "coder", "--agent", "foo")
+        == "There is no agent 'foo'. Agents: coder."
+    )
     assert not ApiKey.objects.exists()
 
 
@@ -85,23 +80,23 @@ def test_a_date_counts_from_its_first_moment():
 
 @pytest.mark.parametrize("when", ["soon", "2027-13-01", "30", "-1d", "30m", "99999999999d"])
 def test_a_moment_that_cannot_be_read_is_refused(when):
-    assert f"{when!r} is neither a span such as 30d nor a date" in refusal("create", "ci", f"--expires={when}")
+    assert f"{when!r} is neither a span such as 30d nor a date" in refused("key", "create", "ci", f"--expires={when}")
     assert not ApiKey.objects.exists()
 
 
 @pytest.mark.parametrize("when", ["0d", "2020-01-01"])
 def test_a_key_does_not_begin_expired(when):
-    assert f"{when} is not in the future" in refusal("create", "ci", "--expires", when)
+    assert f"{when} is not in the future" in refused("key", "create", "ci", "--expires", when)
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 101, "a\nb"])
 def test_a_name_that_cannot_be_shown_is_refused(name):
-    assert refusal("create", name) == "The name of a key is 1 to 100 printable characters."
+    assert refused("key", "create", name) == "The name of a key is 1 to 100 printable characters."
 
 
 def test_a_name_is_used_once():
     command("key", "create", "ci")
-    assert "There is a key named 'ci' already" in refusal("create", "ci")
+    assert "There is a key named 'ci' already" in refused("key", "create", "ci")
 
 
 def test_a_revoked_key_opens_nothing():
@@ -112,7 +107,7 @@ def test_a_revoked_key_opens_nothing():
 
 
 def test_a_key_that_is_not_there_cannot_be_revoked():
-    assert "There is no key named 'foo'" in refusal("revoke", "foo")
+    assert "There is no key named 'foo'" in refused("key", "revoke", "foo")
 
 
 def test_the_list_tells_scope_and_state_and_no_key():

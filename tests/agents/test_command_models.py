@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError
 
 from agents.models import LanguageModel, ModelPrice, Provider
 from tests.agents.admin_cast import model
-from tests.agents.command_line import command
+from tests.agents.command_line import command, refused
 
 pytestmark = pytest.mark.django_db
 
@@ -18,13 +17,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def place(settings: Any, tmp_path: Path) -> None:
     settings.OPENFANG_DATA_DIR = tmp_path
-
-
-def refusal(*words: str) -> str:
-    with pytest.raises(CommandError) as error:
-        command("models", *words)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def test_the_list_tells_context_prices_and_abilities() -> None:
@@ -83,7 +75,7 @@ def test_a_new_price_is_noted_and_the_catalog_does_not_take_it_back() -> None:
 )
 def test_what_is_wrong_is_one_clear_line(words: list[str], message: str) -> None:
     model("alpha")
-    assert message in refusal(*words)
+    assert message in refused("models", *words)
     assert not LanguageModel.objects.filter(name="new").exists()
 
 

@@ -4,10 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from django.core.management import CommandError
 
 from agents.models import Provider
-from tests.agents.command_line import command
+from tests.agents.command_line import command, refused
 
 pytestmark = pytest.mark.django_db
 
@@ -15,13 +14,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def place(settings, tmp_path):
     settings.OPENFANG_DATA_DIR = tmp_path
-
-
-def refusal(*words: str) -> str:
-    with pytest.raises(CommandError) as error:
-        command("provider", *words)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def line_of(name: str) -> str:
@@ -68,7 +60,7 @@ def test_a_key_that_is_not_here_yet_is_a_warning(monkeypatch):
     ],
 )
 def test_what_cannot_be_added_is_one_clear_line(words, message):
-    assert message in refusal("add", *words)
+    assert message in refused("provider", "add", *words)
     assert not Provider.objects.filter(name="lab").exists()
 
 

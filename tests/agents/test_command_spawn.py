@@ -3,11 +3,10 @@
 import json
 
 import pytest
-from django.core.management import CommandError
 
 from agents.models import Agent, ApiKey, LanguageModel, Provider
 from agents.profiles import load_profile
-from tests.agents.command_line import command
+from tests.agents.command_line import command, refused
 
 pytestmark = pytest.mark.django_db
 
@@ -18,13 +17,6 @@ def place(settings, tmp_path, monkeypatch):
     settings.OPENFANG_DEFAULT_PROVIDER = "embedded"
     settings.OPENFANG_PORT = 4321
     monkeypatch.setenv("GROQ_API_KEY", "gsk-test")
-
-
-def refusal(*words: str) -> str:
-    with pytest.raises(CommandError) as error:
-        command("spawn", *words)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def chosen_model() -> LanguageModel:
@@ -64,7 +56,7 @@ def test_a_profile_brings_its_tools_and_others_can_be_added():
 
 
 def test_a_tool_that_is_not_there_is_refused():
-    assert refusal("coder", "--tool", "teleport").startswith("There is no tool 'teleport'. Known: file_read,")
+    assert refused("spawn", "coder", "--tool", "teleport").startswith("There is no tool 'teleport'. Known: file_read,")
     assert not Agent.objects.exists()
 
 
@@ -108,12 +100,12 @@ def test_a_model_alone_is_found_where_one_provider_has_it():
 def test_a_model_that_several_providers_have_needs_its_provider():
     command("spawn", "writer", "--provider", "groq", "--model", "shared")
     command("spawn", "ops", "--provider", "vllm", "--model", "shared")
-    message = refusal("coder", "--model", "shared")
+    message = refused("spawn", "coder", "--model", "shared")
     assert message == "Several providers have the model 'shared'. Name one of them too: groq, vllm."
 
 
 def test_a_model_that_no_provider_has_needs_its_provider():
-    message = refusal("coder", "--model", "new-model")
+    message = refused("spawn", "coder", "--model", "new-model")
     assert message.startswith("No provider lists the model 'new-model'. Name its provider too: ")
     assert "groq" in message
 
@@ -151,16 +143,16 @@ def test_a_provider_whose_key_is_not_here_is_taken_with_a_warning(monkeypatch):
     ],
 )
 def test_what_cannot_be_made_is_one_clear_line(words, message):
-    assert message in refusal(*words)
+    assert message in refused("spawn", *words)
     assert not Agent.objects.exists()
 
 
 def test_a_taken_name_is_refused_whatever_its_case():
     command("spawn", "coder")
-    assert refusal("CODER", "--profile", "writer") == "There is an agent named 'CODER' already."
+    assert refused("spawn", "CODER", "--profile", "writer") == "There is an agent named 'CODER' already."
 
 
 def test_a_refused_agent_leaves_no_model_behind():
-    refusal("coder", "--provider", "groq", "--model", "new-model", "--temperature", "3")
+    refused("spawn", "coder", "--provider", "groq", "--model", "new-model", "--temperature", "3")
     assert not LanguageModel.objects.filter(name="new-model").exists()
     assert Provider.objects.filter(name="groq").exists()
