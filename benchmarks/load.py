@@ -4,7 +4,7 @@ import asyncio
 import re
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from msgspec import Struct, field
 
@@ -101,8 +101,13 @@ class Connection(asyncio.Protocol):
             self.ended.set_result(None)
 
 
-async def ask(request: Request, *, connections: int, seconds: float = 0.0, count: int = 0) -> Answers:
-    """Send the request over so many connections at once, for so many seconds or so many times."""
+async def ask(
+    request: Request, *, connections: int, seconds: float = 0.0, count: int = 0, opened_within: float = 0.0
+) -> Answers:
+    """Send the request over so many connections at once, for so many seconds or so many times.
+
+    The connections are opened one after the other within some seconds, or in one instant.
+    """
     answers, began, sent = Answers(), time.perf_counter(), 0
 
     def more() -> bool:
@@ -112,12 +117,14 @@ async def ask(request: Request, *, connections: int, seconds: float = 0.0, count
         sent += 1
         return True
 
-    loop = asyncio.get_running_loop()
-    connecting: list[Awaitable[tuple[asyncio.BaseTransport, Connection]]] = [
-        loop.create_connection(lambda: Connection(request, answers, more), request.host, request.port)
-        for _ in range(connections)
-    ]
-    opened = await asyncio.gather(*connecting)
-    await asyncio.gather(*(connection.ended for _, connection in opened))
+    async def one(number: int) -> None:
+        await asyncio.sleep(number * opened_within / connections)
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(
+            lambda: Connection(request, answers, more), request.host, request.port
+        )
+        await connection.ended
+
+    await asyncio.gather(*map(one, range(connections)))
     answers.seconds = time.perf_counter() - began
     return answers

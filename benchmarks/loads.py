@@ -13,6 +13,7 @@ IMAGE_BYTES, PROMPT_BYTES = 1_000_000, 100_000
 class Load(Struct, frozen=True):
     """What is sent, over how many connections; `once` sends one request over each instead of as many as it can.
 
+    A crowd comes `within` some seconds: what happens in the instant in which all come is not what its chunks wait for.
     `agents_only` loads need what only an agent server does; `spread` loads keep several workers busy.
     """
 
@@ -22,6 +23,7 @@ class Load(Struct, frozen=True):
     stream: bool = False
     content: str | list[dict[str, Any]] = "Hello"
     once: bool = False
+    within: float = 0.0
     agents_only: bool = False
     spread: bool = False
 
@@ -57,6 +59,6 @@ LOADS = [
 ]
 LEAVING = Load("leaving", "until-left", 1, stream=True)
 CROWDS = [
-    Load("1,000 streams of 2 chunks a second", "slow-2-10", 1000, stream=True, once=True),
-    Load("300 streams of 10 chunks a second", "slow-10-10", 300, stream=True, once=True),
+    Load("1,000 streams of 2 chunks a second, opened within 5 s", "slow-2-10", 1000, stream=True, once=True, within=5),
+    Load("300 streams of 10 chunks a second, opened within 5 s", "slow-10-10", 300, stream=True, once=True, within=5),
 ]

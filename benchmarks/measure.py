@@ -38,7 +38,7 @@ async def put_under(target: Target, load: Load, *, seconds: float = 0.0, count: 
     process, request = target.process, target.request(load)
     cpu, rss = process.cpu_seconds, process.rss_mb
     asking = asyncio.create_task(
-        ask(request, connections=load.connections, count=load.connections)
+        ask(request, connections=load.connections, count=load.connections, opened_within=load.within)
         if load.once
         else ask(request, connections=load.connections, seconds=seconds, count=count)
     )

@@ -128,23 +128,18 @@ class ChunkReader:
         if texts:
             yield _joined(texts)
 
+    def end(self) -> Iterator[Delta]:
+        """Yield what a last line without a line break holds."""
+        return self._deltas(b"\n")
+
     def _deltas(self, data: bytes) -> Iterator[Delta]:
         lines = (self._rest + data).splitlines(keepends=True)
         self._rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
         for line in lines:
-            if (delta := self._line(line)) is not None:
+            if line.startswith(b"data:") and (delta := self._data(line[5:].strip())) is not None:
                 yield delta
 
-    def end(self) -> list[Delta]:
-        """Return what a last line without a line break holds."""
-        rest, self._rest = self._rest, b""
-        delta = self._line(rest)
-        return [] if delta is None else [delta]
-
-    def _line(self, line: bytes) -> Delta | None:
-        if not line.startswith(b"data:"):
-            return None
-        payload = line[5:].strip()
+    def _data(self, payload: bytes) -> Delta | None:
         if payload == b"[DONE]":
             self.done = True
             return None
