@@ -70,6 +70,14 @@ def env_origins(name: str) -> frozenset[str]:
     return frozenset(origin.lower() for origin in origins)
 
 
+def env_redis_url(name: str) -> str:
+    url = env_str(name)
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        # Not the URL itself: it may hold a password.
+        raise ImproperlyConfigured(f"{name} is not the URL of a Redis: it begins with redis://, rediss:// or unix://.")
+    return url
+
+
 def env_api_key(name: str) -> str:
     """Read a key that clients will send in a header."""
     key = env_str(name)

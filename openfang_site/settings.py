@@ -19,6 +19,7 @@ from openfang_site.env import (
     env_networks,
     env_origins,
     env_path,
+    env_redis_url,
     env_str,
 )
 from openfang_site.secret_key import kept_secret_key
@@ -47,7 +48,7 @@ OPENFANG_USAGE_DAYS = env_int("OPENFANG_USAGE_DAYS", 0, low=0, high=3650)
 OPENFANG_FETCH_ALLOW = env_list("OPENFANG_FETCH_ALLOW", [])
 OPENFANG_SEARCH_URL = env_str("OPENFANG_SEARCH_URL")
 BRAVE_API_KEY = env_str("BRAVE_API_KEY")
-REDIS_URL = env_str("REDIS_URL")
+REDIS_URL = env_redis_url("REDIS_URL")
 # Processes that serve. Limits are counted together, and live pages told, through Redis alone.
 OPENFANG_WORKERS = env_int("OPENFANG_WORKERS", min(cores(), 4) if REDIS_URL else 1, low=1, high=64)
 

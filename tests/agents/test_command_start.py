@@ -228,3 +228,9 @@ def test_a_database_that_cannot_be_reached_is_refused_without_its_password(tmp_p
     refusal = Installation(tmp_path).refusal("start", DATABASE_URL=url)
     assert message in refusal
     assert "geheim" not in refusal
+
+
+def test_what_is_no_address_of_a_redis_is_refused_without_its_password(tmp_path):
+    refusal = Installation(tmp_path).refusal("start", REDIS_URL="ada:geheim@127.0.0.1:1")
+    assert refusal.startswith("REDIS_URL is not the URL of a Redis: ")
+    assert "geheim" not in refusal
