@@ -61,7 +61,7 @@ def mcp_choices(*, programs: bool) -> list[tuple[str, list[tuple[str, str]]]]:
 class McpToolForm(forms.ModelForm):
     """One choice stands for the server and the tool: a select that depends on another one needs a script."""
 
-    choice = forms.ChoiceField(label="Tool", widget=UnfoldAdminSelectWidget)
+    choice = forms.ChoiceField(label="Tool", widget=UnfoldAdminSelectWidget(attrs={"aria-label": "Tool"}))
 
     class Meta:
         model = AgentMcpTool

@@ -56,7 +56,7 @@ class LanguageModelAdmin(KeepsHistory, ModelAdmin):
             "Prices",
             {
                 "fields": [*PRICES, "prices_hold_from"],
-                "description": "Empty: unknown, so that costs are, too. 0: free.",
+                "description": "Empty: unknown, and so is what requests cost. 0: free.",
             },
         ),
         ("Abilities", {"fields": ["tools", "vision", "reasoning"]}),

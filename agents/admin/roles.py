@@ -41,7 +41,7 @@ class GuardsPrograms:
     def has_copy_permission(self, request: HttpRequest, object_id: UUID | None = None) -> bool:
         if not self.has_add_permission(request):  # type: ignore[attr-defined]
             return False
-        agent = Agent.objects.filter(pk=object_id).first() if object_id else None
+        agent = self.get_object(request, object_id) if object_id else None  # type: ignore[attr-defined]
         return agent is None or may_run_programs(request) or not runs_programs(agent)
 
     def get_form(self, request: HttpRequest, *args: Any, **options: Any) -> type[forms.ModelForm]:

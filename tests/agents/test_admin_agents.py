@@ -126,3 +126,10 @@ def test_it_is_found_by_name_and_by_description(admin_client: Client) -> None:
 
     assert [agent.name for agent in admin_client.get(LIST, {"q": "letters"}).context["cl"].result_list] == ["writer"]
     assert [agent.name for agent in admin_client.get(LIST, {"q": "code"}).context["cl"].result_list] == ["coder"]
+
+
+def test_the_address_of_no_agent_leads_to_the_start_page(admin_client: Client) -> None:
+    page = admin_client.get(f"{LIST}nonsense/", follow=True)
+
+    assert page.redirect_chain[-1][0] == "/admin/"
+    assert "nonsense" in text(page)

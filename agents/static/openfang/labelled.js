@@ -1,4 +1,5 @@
-// Select2 has no names for what it puts in the place of a select: give it those of the fields, for who cannot see them.
+// Names for what has none, for who cannot see it. Select2 has none for what it puts in the place of a select: give it
+// those of the fields. The signs beside the filters of two lists have one, which only an image may have.
 
 function label() {
   for (const select of document.querySelectorAll("select.admin-autocomplete")) {
@@ -11,6 +12,7 @@ function label() {
       part.removeAttribute("aria-labelledby");
     }
   }
+  for (const sign of document.querySelectorAll(".selector .help-tooltip")) sign.setAttribute("role", "img");
 }
 
 // After what the admin does when a page is ready, which is when it draws them.
