@@ -161,7 +161,7 @@ class Ledger:
     def _gather(self) -> bool:
         """Wait for entries and take all there are; true when the last is in."""
         try:
-            entry = self._queue.get(timeout=RETRY_SECONDS if self._unwritten else workers.RENEW_SECONDS)
+            entry = self._queue.get(timeout=RETRY_SECONDS if self._unwritten or self._posted else workers.RENEW_SECONDS)
             if self._several:
                 time.sleep(GATHER_SECONDS)
             while entry is not None:
@@ -198,16 +198,20 @@ class Ledger:
                 self._unwritten.append(entry)
 
     def _perform(self, works: list[Work]) -> None:
+        """Do what there is to do; what nobody waits for is kept while the database does not answer."""
         while works:
-            work = works.pop(0)
-            if work.done is not None and work.done.done():
-                continue  # whoever asked has waited long enough
-            try:
-                _tell(work.done, work.function())
-            except (DatabaseError, InterfaceError) as error:
-                logger.warning("The database does not answer: %s", error)
-                connection.close()
-                _tell(work.done, UsageNotRecorded("The server's database does not answer."))
+            work = works[0]
+            # Unless whoever asked has waited long enough.
+            if work.done is None or not work.done.done():
+                try:
+                    _tell(work.done, work.function())
+                except (DatabaseError, InterfaceError) as error:
+                    logger.warning("The database does not answer: %s", error)
+                    connection.close()
+                    if work.done is None and isinstance(error, OperationalError | InterfaceError):
+                        return
+                    _tell(work.done, UsageNotRecorded("The server's database does not answer."))
+            works.pop(0)
 
     def _guarded(self, work: Callable[[], object]) -> DatabaseError | InterfaceError | None:
         """Do something in a transaction of its own, and return what it failed with, if it did."""

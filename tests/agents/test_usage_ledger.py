@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from agents.errors import UsageNotRecorded
@@ -217,6 +217,21 @@ async def test_a_row_that_cannot_be_written_holds_up_no_other(ledger: Ledger):
     refused.cancel()
     assert (await looked_up(good), await looked_up(bad)) == (Status.OK, Status.RUNNING)
     assert await found(lambda: UsageRollup.objects.get(agent_id=good.agent_id).requests) == 1
+
+
+async def test_what_nobody_waits_for_is_done_once_the_database_answers_again(ledger: Ledger):
+    row, done, away = new_row(ledger), threading.Event(), iter([True])
+
+    def note() -> None:
+        if next(away, False):
+            raise OperationalError("The database is away.")
+        UsageRecord.objects.filter(pk=row.pk).update(end_user="noted")
+        done.set()
+
+    await ledger.open(row)
+    ledger.post(note)
+    await asyncio.to_thread(done.wait, 30)
+    assert await found(lambda: UsageRecord.objects.get(pk=row.pk).end_user) == "noted"
 
 
 async def test_a_request_that_left_while_its_row_waited_is_not_opened(ledger: Ledger, database: str):
