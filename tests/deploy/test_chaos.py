@@ -161,6 +161,9 @@ async def test_all_of_it_ends_and_starts_again_under_load(site: Topology, upstre
         upstream.default = says("One two")
         await asyncio.to_thread(fall, site)
         upstream.release()
+        refused = await Client(site.url).ask()
+        assert refused is not None and refused.error is not None
+        assert (refused.status, refused.error["code"]) == (503, "server_unavailable")
         await asyncio.to_thread(rise, site)
         await asking.has_heard(more=20)
     worker = site.workers[0]
