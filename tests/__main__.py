@@ -24,7 +24,7 @@ CHECKS = {
 
 
 # A process more than there are cores, because tests wait; those of a file stay together and share its fixtures.
-IN_PARALLEL = ["-q", "-n", str(min(4, (os.cpu_count() or 1) + 1)), "--dist", "loadfile"]
+IN_PARALLEL = ["-q", "-n", str(min(4, (os.cpu_count() or 1) + 1)), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def main(arguments: list[str]) -> None:

@@ -16,10 +16,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--all"):
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="slow: runs with --all"))
+    slow = {item for item in items if "slow" in item.keywords}
+    if config.getoption("--all"):
+        # First: one that began last would be waited for when all the others are through.
+        items.sort(key=lambda item: item not in slow)
+    else:
+        for item in slow:
+            item.add_marker(pytest.mark.skip(reason="slow: runs with --all"))
 
 
 @pytest.fixture(scope="session")
