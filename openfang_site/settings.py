@@ -1,4 +1,4 @@
-"""Every setting of the project; the only place that reads environment variables (docs: README, "Settings")."""
+"""Every setting of the project; the only place that reads environment variables (docs/settings.md)."""
 
 from pathlib import Path
 from socket import gethostname

@@ -96,6 +96,10 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def ending(moment: datetime | None) -> str:
+    return f"expires {when(moment)}" if moment else "never expires"
+
+
 def when(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"
 

@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 from django.db import transaction
 
 from agents.management.arguments import amount, limit, moment, span
-from agents.management.base import OpenFangCommand, add_json, iso, program, table, when
+from agents.management.base import OpenFangCommand, add_json, ending, iso, program, table, when
 from agents.management.lookup import find_agent, find_key
 from agents.models import ApiKey, Budget, Period, Unit
 from agents.models.api_key import MOST_PARALLEL
@@ -88,7 +88,7 @@ class Command(OpenFangCommand):
             if budget is not None:
                 Budget.objects.create(api_key=key, limit=budget[0], period=budget[1], unit=Unit.USD)
         scope = ", ".join(found.name for found in agents) or "all agents"
-        self.explain(f"Made the key {name} for {scope}; it expires {when(expires)}.")
+        self.explain(f"Made the key {name} for {scope}; it {ending(expires)}.")
         if first:
             self.explain("It is the first one: from now on every request needs a key.")
         self.explain("Keep it, it is not shown again:")

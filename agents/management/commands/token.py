@@ -6,7 +6,7 @@ from django.core.management import CommandError
 from django.core.management.base import CommandParser
 
 from agents.management.arguments import limit, moment
-from agents.management.base import OpenFangCommand, add_json, iso, program, table, when
+from agents.management.base import OpenFangCommand, add_json, ending, iso, program, table, when
 from agents.models import AdminToken, Scope
 from agents.models.admin_token import REQUESTS_PER_MINUTE
 from agents.setup import prepare
@@ -62,7 +62,7 @@ class Command(OpenFangCommand):
         scopes = list(dict.fromkeys(scope))
         _token, raw = AdminToken.objects.issue(name, owner, scopes, expires_at=expires, requests_per_minute=rpm)
         self.explain(f"Made the token {name} for {', '.join(scopes)}, in the name of {owner.username};")
-        self.explain(f"it expires {when(expires)}. Keep it, it is not shown again:")
+        self.explain(f"it {ending(expires)}. Keep it, it is not shown again:")
         self.stdout.write(raw)
 
     def list(self, *, as_json: bool) -> None:
