@@ -1,4 +1,4 @@
-"""`openfang backup` and `restore`: all of a server in one file, taken while it serves, and served elsewhere."""
+"""`openfang backup`: all of a server in one file, taken while it serves."""
 
 import io
 import json
@@ -8,10 +8,8 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from django.core.management import CommandError
@@ -19,191 +17,13 @@ from django.core.management import CommandError
 from agents.management.backups import postgresql
 from agents.management.base import program
 from tests.agents.command_line import ROOT, Installation
+from tests.agents.databases import Database, backup, coder
 from tests.live import Live
 from tests.live.asking import ask, content_of, eventually
-from tests.services import Postgres, missing_programs
 from tests.upstream import Upstream, says
 
+__all__ = ["backup", "coder"]  # fixtures
 pytestmark = pytest.mark.slow
-
-KEEP_KEY = """
-from agents.models import Provider
-lab = Provider.objects.get(name="groq")
-lab.keep_key("gsk-kept-0123456789")
-lab.save()
-"""
-LEASE = """
-from datetime import timedelta
-from django.utils import timezone
-from agents.models import Worker
-Worker.objects.create(hostname="elsewhere", pid=1, lease_expires_at=timezone.now() + timedelta(hours=1))
-"""
-KEPT_KEY = 'from agents.models import Provider; print(Provider.objects.get(name="groq").kept_key())'
-
-
-class Database(Installation):
-    """A data directory whose rows are in SQLite, or in a database of a PostgreSQL."""
-
-    def __init__(self, data_dir: Path, url: str = "") -> None:
-        super().__init__(data_dir)
-        self.url = url
-
-    def environment(self, more: dict[str, str]) -> dict[str, str]:
-        return super().environment({"DATABASE_URL": self.url, **more})
-
-    def refusal(self, *words: str, **environment: str) -> str:
-        """Run a command that is to fail, and return the last line of what it tells of its work."""
-        failed = self.openfang(*words, **environment)
-        assert (failed.returncode, failed.stdout) == (1, ""), failed
-        message = failed.stderr.splitlines()[-1]
-        assert message.startswith("openfang: "), failed.stderr
-        return message.removeprefix("openfang: ")
-
-    def done(self, *words: str) -> str:
-        done = self.openfang(*words)
-        assert done.returncode == 0, done
-        return done.stdout
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    if "postgresql" in missing_programs():
-        pytest.skip("PostgreSQL is not installed")
-    # Not in pytest's directory, which PostgreSQL's own user may not enter.
-    with TemporaryDirectory(prefix="openfang-postgres-") as directory:
-        Path(directory).chmod(0o711)
-        service = Postgres(Path(directory, "postgres"))
-        yield service.start()
-        service.stop()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest) -> Postgres | None:
-    return None if request.param == "sqlite" else request.getfixturevalue("postgres")
-
-
-@pytest.fixture
-def make(engine: Postgres | None, tmp_path: Path) -> Callable[[str], Database]:
-    def database(name: str) -> Database:
-        return Database(tmp_path / name, engine.new_database() if engine else "")
-
-    return database
-
-
-@pytest.fixture(scope="module")
-def coder(tmp_path_factory: pytest.TempPathFactory) -> Database:
-    """An SQLite with one agent, and a backup of it beside it."""
-    directory = tmp_path_factory.mktemp("coder")
-    server = Database(directory / "data")
-    server.done("spawn", "coder")
-    server.done("backup", str(directory / "backup.tar.gz"))
-    return server
-
-
-@pytest.fixture
-def backup(coder: Database, tmp_path: Path) -> Path:
-    return Path(shutil.copy(coder.data_dir.parent / "backup.tar.gz", tmp_path))
-
-
-@pytest.fixture
-def writer(coder: Database, tmp_path: Path) -> Database:
-    """An SQLite like the other one, with a secret key of its own."""
-    server = Database(Path(shutil.copytree(coder.data_dir, tmp_path / "writer")))
-    (server.data_dir / "secret_key").write_text("of-the-writer")
-    return server
-
-
-def test_what_is_backed_up_is_there_after_the_restore(make, tmp_path):
-    old, new, path = make("old"), make("new"), tmp_path / "backup.tar.gz"
-    old.done("spawn", "coder")
-    old.done("shell", "-c", KEEP_KEY)
-    workspace = old.data_dir / "workspaces" / "some-agent"
-    workspace.mkdir(parents=True)
-    (workspace / "notes.txt").write_text("of an agent")
-    (workspace / "outside").symlink_to("/etc/passwd")
-
-    before = old.done("export")
-
-    said = old.openfang("backup", str(path))
-
-    assert said.stdout == f"{path}\n"
-    assert "It holds the secret key" in said.stderr
-    assert path.stat().st_mode & 0o777 == 0o600
-    old.done("agent", "kill", "coder", "--yes")
-    assert new.done("restore", str(path)).startswith("Restored: 1 agent, 0 keys, 0 requests.")
-    assert new.done("export") == before
-    assert new.done("shell", "-c", KEPT_KEY).endswith("gsk-kept-0123456789\n")
-    assert (new.data_dir / "workspaces" / "some-agent" / "notes.txt").read_text() == "of an agent"
-    assert not (new.data_dir / "workspaces" / "some-agent" / "outside").exists()
-    assert (new.data_dir / "secret_key").stat().st_mode & 0o777 == 0o600
-
-
-def test_data_that_is_there_is_moved_away_only_when_that_is_asked_for(make, tmp_path):
-    old, new, path = make("old"), make("new"), tmp_path / "backup.tar.gz"
-    old.done("spawn", "coder")
-    old.done("backup", str(path))
-    new.done("spawn", "writer")
-
-    assert new.refusal("restore", str(path)).startswith("This server has data already. With --force")
-    restored = new.openfang("restore", str(path), "--force")
-
-    assert restored.returncode == 0, restored
-    agents = new.done("agents")
-    assert "coder" in agents
-    assert "writer" not in agents
-    [aside] = new.data_dir.glob("before-restore-*")
-    assert (aside / "secret_key").read_text() != (new.data_dir / "secret_key").read_text()
-    assert f"The old data is in {aside}" in restored.stderr
-    if not new.url:
-        with closing(sqlite3.connect(aside / "openfang.sqlite3")) as database:
-            assert database.execute("SELECT name FROM agents_agent").fetchall() == [("writer",)]
-    else:
-        query = f"SELECT name FROM {aside.name.replace('-', '_')}.agents_agent"
-        program = (
-            f"from django.db import connection; c = connection.cursor(); c.execute('{query}'); print(c.fetchall())"
-        )
-        assert new.done("shell", "-c", program).endswith("[('writer',)]\n")
-
-
-def test_the_key_and_workspaces_of_a_directory_in_use_are_kept_also_where_its_database_is_new(
-    backup: Path, tmp_path: Path
-) -> None:
-    new = Database(tmp_path / "new")
-    workspace = new.data_dir / "workspaces" / "some-agent"
-    workspace.mkdir(parents=True)
-    (workspace / "notes.txt").write_text("of an agent")
-    (new.data_dir / "secret_key").write_text("of-before")
-
-    new.done("restore", str(backup))
-
-    [aside] = new.data_dir.glob("before-restore-*")
-    assert (aside / "secret_key").read_text() == "of-before"
-    assert (aside / "workspaces" / "some-agent" / "notes.txt").read_text() == "of an agent"
-
-
-def test_a_database_that_workers_elsewhere_serve_is_not_replaced(postgres, tmp_path):
-    served, path = Database(tmp_path / "served", postgres.new_database()), tmp_path / "backup.tar.gz"
-    served.done("spawn", "coder")
-    served.done("backup", str(path))
-    served.done("shell", "-c", LEASE)
-    refusal = Database(tmp_path / "elsewhere", served.url).refusal("restore", str(path), "--force")
-    assert refusal == "Workers serve this database: 1. Stop them first; a killed one counts for 20 s."
-
-
-def test_a_dump_that_fails_leaves_the_old_data_in_its_place(postgres, tmp_path):
-    new, path = Database(tmp_path / "new", postgres.new_database()), tmp_path / "backup.tar.gz"
-    new.done("spawn", "writer")
-    new.done("backup", str(path))
-    changed(path, {"database.pgdump": b"PGDMP is not all there is to it"})
-    assert new.refusal("restore", str(path), "--force").startswith("pg_restore failed: ")
-    assert "writer" in new.done("agents")
-
-
-def test_a_backup_of_one_engine_is_none_of_the_other(backup, postgres, tmp_path):
-    new = Database(tmp_path / "new", postgres.new_database())
-    assert new.refusal("restore", str(backup)) == (
-        "This is a backup of SQLite, and DATABASE_URL names PostgreSQL: it goes into SQLite only."
-    )
 
 
 def test_a_server_is_backed_up_while_it_serves_and_not_restored_while_it_runs(
@@ -229,15 +49,6 @@ def test_a_server_is_backed_up_while_it_serves_and_not_restored_while_it_runs(
     if stamp["engine"] == "sqlite":
         restored = Database(tmp_path / "restored")
         assert f", {before:,} request" in restored.done("restore", str(path))
-
-
-def test_a_restored_server_serves(backup: Path, tmp_path: Path) -> None:
-    new = Database(tmp_path / "new")
-    new.done("restore", str(backup))
-    assert not list(new.data_dir.glob("before-restore-*"))
-    with new.server() as server:
-        assert "coder" in server.greeting
-        assert server.terminate() == 0
 
 
 def test_writers_do_not_keep_a_backup_from_being_of_one_moment(tmp_path: Path) -> None:
@@ -303,71 +114,6 @@ def test_nothing_is_written_over_and_nothing_half_done_is_left(coder: Database, 
     assert "The backup could not be written to " in coder.refusal("backup", str(tmp_path / "file" / "x.tar.gz"))
     assert Database(tmp_path / "empty").refusal("backup") == "There is nothing to back up: the database is empty."
     assert not list(tmp_path.rglob("*.part"))
-
-
-def changed(path: Path, files: dict[str, bytes]) -> Path:
-    """Put other contents into a backup; what is not in it is added."""
-    with tarfile.open(path) as archive:
-        contents = {name: archive.extractfile(name).read() for name in archive.getnames()}  # type: ignore[union-attr]
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in (contents | files).items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return path
-
-
-def stamp_of(path: Path, **fields: object) -> bytes:
-    with tarfile.open(path) as archive:
-        stamp = json.load(archive.extractfile("backup.json"))  # type: ignore[arg-type]
-    return json.dumps({**stamp, **fields}).encode()
-
-
-def test_a_backup_of_a_newer_version_is_refused_before_anything_is_touched(backup: Path, tmp_path: Path) -> None:
-    new = Database(tmp_path / "new")
-    changed(backup, {"backup.json": stamp_of(backup, openfang="9.0", migrations=["agents.9999_future"])})
-    assert new.refusal("restore", str(backup)) == (
-        "OpenFang 9.0 has made this backup, and 0.1.0 does not know its migration agents.9999_future. Update OpenFang."
-    )
-    changed(backup, {"backup.json": stamp_of(backup, version=2)})
-    assert "This backup's form 2 is not known to OpenFang 0.1.0. Update it." in new.refusal("restore", str(backup))
-
-
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
-        ({"backup.json": b"{}"}, "This is not a backup of OpenFang"),
-        ({"../outside": b"x"}, "The backup has a file '../outside' that does not belong there."),
-        ({"workspaces/../../outside": b"x"}, "outside the destination"),
-        ({"database.sqlite3": b"SQLite format 3\x00 and nothing"}, "The database in this backup is damaged ("),
-    ],
-)
-def test_what_is_wrong_with_a_backup_is_one_line_and_changes_nothing(
-    writer: Database, backup: Path, tmp_path: Path, files: dict[str, bytes], message: str
-) -> None:
-    before = (writer.data_dir / "openfang.sqlite3").read_bytes()
-    assert message in writer.refusal("restore", str(changed(backup, files)), "--force")
-    assert (writer.data_dir / "openfang.sqlite3").read_bytes() == before
-    assert (writer.data_dir / "secret_key").read_text() == "of-the-writer"
-    assert not (tmp_path / "outside").exists()
-    assert not list(writer.data_dir.glob("before-restore-*"))
-
-
-def test_a_file_that_is_no_backup_is_one_line(backup: Path, tmp_path: Path) -> None:
-    new = Database(tmp_path / "new")
-    whole = backup.read_bytes()
-    for name, content in (("text", b"hello"), ("cut", whole[: len(whole) // 2])):
-        (tmp_path / name).write_bytes(content)
-        assert f"{tmp_path / name} is no backup, or a damaged one (" in new.refusal("restore", str(tmp_path / name))
-    assert "cannot be read (No such file or directory)." in new.refusal("restore", str(tmp_path / "missing"))
-
-
-def test_another_secret_key_in_the_environment_is_refused(coder: Database, backup: Path, tmp_path: Path) -> None:
-    new = Database(tmp_path / "new")
-    refusal = new.refusal("restore", str(backup), OPENFANG_SECRET_KEY="another-one")
-    assert refusal.startswith("OPENFANG_SECRET_KEY is not the key of this backup")
-    key = (coder.data_dir / "secret_key").read_text()
-    assert new.openfang("restore", str(backup), OPENFANG_SECRET_KEY=key).returncode == 0
 
 
 def test_without_pg_dump_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 from django.db.migrations.loader import MigrationLoader
 
 from tests.agents.command_line import ROOT
-from tests.agents.test_command_backup import Database, engine, make, postgres
+from tests.agents.databases import Database, engine, make, postgres
 
 __all__ = ["engine", "make", "postgres"]  # fixtures
 MANY = 100_000
