@@ -63,3 +63,8 @@ def test_the_names_in_a_file_for_docker_compose_are_found(tmp_path: Path) -> Non
     (tmp_path / ".env").write_text("# A=1\nB=2\n C = 3\n\nnothing\n")
     assert names_in(tmp_path / ".env") == ["B", "C"]
     assert names_in(tmp_path / "missing") == []
+
+
+def test_every_setting_is_told_in_the_page_of_settings(settings_of):
+    told = set(re.findall(r"`([A-Z][A-Z_]+)`", (ROOT / "docs" / "settings.md").read_text()))
+    assert set(settings_of) - told == set()
