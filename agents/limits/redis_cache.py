@@ -1,21 +1,15 @@
 """Redis, asked for all that a request takes or gives back in one command."""
 
-from functools import cached_property
 from secrets import token_hex
 from typing import Any
 
-from django.core.cache.backends.redis import RedisCache, RedisCacheClient
-from redis import Redis
+from django.core.cache.backends.redis import RedisCache
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from agents.limits.counters import KEPT_SECONDS, PARALLEL_REQUESTS, SLOT_SECONDS, TOKENS_PER_MINUTE, Taken
 
 ANSWER_SECONDS = 1.0
-
-INCR = """
-if redis.call('EXISTS', KEYS[1]) == 1 then return redis.call('INCRBY', KEYS[1], ARGV[1]) end
-"""
 
 COUNT = """
 local total = redis.call('INCRBY', KEYS[1], ARGV[1])
@@ -54,35 +48,18 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 """
 
 
-class OneClient(RedisCacheClient):
-    """Asks by one client of Redis: Django's makes one for each command, which takes as long as the command."""
-
-    def get_client(self, key: Any = None, *, write: bool = False) -> Redis:
-        return self._only
-
-    @cached_property
-    def _only(self) -> Redis:
-        return super().get_client(write=True)
-
-
 class RedisCounts(RedisCache):
     """Counts for all processes together what a LocalCache counts for one."""
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)
-        self._class = OneClient
         # One retry, for connections that were made before Redis was restarted.
         timeouts = {"socket_connect_timeout": ANSWER_SECONDS, "socket_timeout": ANSWER_SECONDS}
         self._options = {**timeouts, "retry": Retry(NoBackoff(), 1)}
-        script = self._cache.get_client().register_script
-        self._incr, self._count, self._take = script(INCR), script(COUNT), script(TAKE)
+        # One client for them all: Django makes one for each command, which takes as long as the command.
+        script = self._cache.get_client(write=True).register_script
+        self._count, self._take = script(COUNT), script(TAKE)
         self._give_back, self._renew = script(GIVE_BACK), script(RENEW)
-
-    def incr(self, key: str, delta: int = 1, version: int | None = None) -> int:
-        count = self._incr([self.make_key(key, version)], [delta])
-        if count is None:
-            raise ValueError(f"Key {key!r} not found.")
-        return int(count)
 
     def count(self, counter: str, amount: int) -> int:
         return int(self._count([self.make_key(counter)], [amount, KEPT_SECONDS]))

@@ -111,11 +111,6 @@ def test_the_slot_of_a_dead_process_is_free_when_it_was_not_renewed(in_redis: Re
     assert in_redis.take("slots", 2, "tokens", 0, 0).exceeded
 
 
-def test_only_a_counter_that_is_there_can_be_increased(in_redis: RedisOrLocal):
-    with pytest.raises(ValueError, match="'nothing' not found"):
-        in_redis.incr("nothing")
-
-
 @pytest.fixture
 def limits_in_redis(redis_url: str, settings) -> Iterator[RedisOrLocal]:
     """Redis as the cache of this process, as REDIS_URL sets it."""
