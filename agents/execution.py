@@ -117,10 +117,8 @@ class Run:
         error: AgentError | None = RunFailed("The server failed to answer this request.")
         try:
             await self._admission.enter(recording.row, free=self.replayed)
-            if beginning.answer is not None:
-                events = _replay(beginning.turns, beginning.answer)
-            else:
-                events = self._run(beginning.turns)
+            answer = beginning.answer
+            events = self._run(beginning.turns) if answer is None else beginning.replay(answer)
             async with aclosing(events):
                 async for event in events:
                     if type(event) is LLMCallStarted:
@@ -139,7 +137,7 @@ class Run:
             raise
         finally:
             await self._end(recording, error, beginning)
-        yield Finished(recording.finish_reason, beginning.answer.usage if beginning.answer else recording.usage)
+        yield Finished(recording.finish_reason, answer.usage if answer else recording.usage)
 
     async def _beginning(self) -> Beginning:
         """Look for an earlier run of this request, if there can be one whose tool calls matter."""
@@ -282,20 +280,6 @@ class Run:
             user_agent=_storable(self._caller.user_agent),
             end_user=_storable(request.end_user),
         )
-
-
-async def _replay(turns: list[PastTurn], answer: PastAnswer) -> AsyncGenerator[Event, None]:
-    """Yield a finished run's answer once more."""
-    if answer.reasoning:
-        yield Delta(reasoning=answer.reasoning)
-    calls = 0
-    for turn in turns:
-        yield turn.delta(first_call=calls)
-        yield CallsMade(turn.message, turn.calls(), turn.results)
-        calls += len(turn.executed)
-    if answer.text:
-        yield Delta(text=answer.text)
-    yield Finished(answer.finish_reason)
 
 
 def _storable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from agents.errors import RequestConflict
 from agents.history import PastTurn
 from agents.models import Status
 from agents.transcripts import Origin, PastAnswer, PastRun
+from agents.types import CallsMade, Delta, Event, Finished
 from agents.usage.ledger import Ledger
 
 # For a run on another worker, whose client has probably left it: nobody here knows whether it is about to end.
@@ -24,6 +26,19 @@ class Beginning(Struct):
 
     turns: list[PastTurn]
     answer: PastAnswer | None = None
+
+    async def replay(self, answer: PastAnswer) -> AsyncGenerator[Event, None]:
+        """Yield a finished run once more."""
+        if answer.reasoning:
+            yield Delta(reasoning=answer.reasoning)
+        calls = 0
+        for turn in self.turns:
+            yield turn.delta(first_call=calls)
+            yield CallsMade(turn.message, turn.calls(), turn.results)
+            calls += len(turn.executed)
+        if answer.text:
+            yield Delta(text=answer.text)
+        yield Finished(answer.finish_reason)
 
 
 class UnderWay(Struct, eq=False):
