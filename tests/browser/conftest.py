@@ -13,6 +13,7 @@ from tests.live import Live
 from tests.upstream import Upstream
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DEAF_TO_THE_NETWORK = Path(__file__).with_name("chromium")
 AXE = Path(__file__).parents[1] / "clients" / "node_modules" / "axe-core" / "axe.min.js"
 MISSING = ""
 if PROGRAM is None:
@@ -62,7 +63,9 @@ async def page() -> AsyncIterator[Page]:
     wrong: list[str] = []
     failed: list[str] = []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path=DEAF_TO_THE_NETWORK, env={**os.environ, "CHROMIUM": str(PROGRAM)}, args=["--no-sandbox"]
+        )
         context = await browser.new_context(viewport={"width": 1280, "height": 900})
         await context.grant_permissions(["clipboard-read", "clipboard-write"])
         page = await context.new_page()
