@@ -15,7 +15,7 @@ from unfold.forms import BaseDialogForm
 from agents.admin.formats import minute
 from agents.admin.history import KeepsHistory
 from agents.models.api_key import validate_to_come
-from agents.models.ending import Ending
+from agents.models.credential import Credential
 
 STATES = {"active": "success", "expired": "warning", "revoked": "danger"}
 
@@ -43,11 +43,11 @@ class CredentialAdmin(KeepsHistory, ModelAdmin):
         return revocable and self.has_change_permission(request)
 
     @display(description="State", label=STATES)
-    def state(self, credential: Ending) -> str:
+    def state(self, credential: Credential) -> str:
         return credential.state
 
     @display(description="Expires", ordering="expires_at")
-    def expires(self, credential: Ending) -> str:
+    def expires(self, credential: Credential) -> str:
         return minute(credential.expires_at, empty="never")
 
     @display(description="Last used", ordering="last_used_at")

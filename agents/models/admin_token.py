@@ -11,7 +11,7 @@ from django.db import models
 from django.utils import timezone
 
 from agents.models.api_key import key_digest, new_key
-from agents.models.ending import Ending
+from agents.models.credential import Credential
 
 TOKEN = re.compile(r"ofa_[A-Za-z0-9]{40}")
 PREFIX_LENGTH = len("ofa_") + 8
@@ -66,7 +66,7 @@ class AdminTokenQuerySet(models.QuerySet["AdminToken"]):
             self.filter(pk=token.pk).update(last_used_at=moment)
 
 
-class AdminToken(Ending):
+class AdminToken(Credential):
     """Lets a program manage this server in the name of its owner, as far as its scopes go."""
 
     id = models.UUIDField("ID", primary_key=True, default=uuid.uuid4, editable=False)

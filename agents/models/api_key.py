@@ -12,7 +12,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from agents.models.agent import Agent
-from agents.models.ending import Ending
+from agents.models.credential import Credential
 from agents.models.served import Revision, Served, ServedQuerySet
 from agents.networks import read_networks
 
@@ -55,7 +55,7 @@ class ApiKeyQuerySet(ServedQuerySet["ApiKey"]):
         models.QuerySet.update(stale, last_used_at=moment)
 
 
-class ApiKey(Ending, Served):
+class ApiKey(Credential, Served):
     """Lets its bearer talk to the agents it is for: those chosen, or all when none is chosen."""
 
     id = models.UUIDField("ID", primary_key=True, default=uuid.uuid4, editable=False)

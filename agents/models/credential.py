@@ -4,7 +4,7 @@ from django.db import models
 from django.utils import timezone
 
 
-class Ending(models.Model):
+class Credential(models.Model):
     """What somebody is let in by, until a moment that is known beforehand or until it is revoked."""
 
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
