@@ -156,3 +156,8 @@ def test_a_refused_agent_leaves_no_model_behind():
     refused("spawn", "coder", "--provider", "groq", "--model", "new-model", "--temperature", "3")
     assert not LanguageModel.objects.filter(name="new-model").exists()
     assert Provider.objects.filter(name="groq").exists()
+
+
+def test_tools_that_the_model_cannot_call_are_told_as_such():
+    assert "web_fetch, which this model cannot call." in command("spawn", "coder").out
+    assert "web_fetch.\n" in command("spawn", "writer", "--provider", "groq", "--tool", "web_fetch").out

@@ -12,6 +12,7 @@ from agents.models import Agent, ApiKey, LanguageModel
 from agents.profiles import Profile, UnknownProfile, load_profile, profile_names
 from agents.setup import find_model, prepare, spawn
 from agents.snapshot import default_model, read_models
+from agents.types import ModelSpec
 
 
 class Command(OpenFangCommand):
@@ -100,20 +101,19 @@ def made(agent: Agent) -> str:
     """Tell what was made and how to call it."""
     body = json.dumps({"model": f"openfang:{agent.name}", "messages": [{"role": "user", "content": "Hello!"}]})
     key = "    -H 'Authorization: Bearer YOUR_KEY' \\\n" if ApiKey.objects.exists() else ""
+    model = agent.model or default_model(list(read_models().values()))
+    no_use = ", which this model cannot call" if agent.tools and model and model.tools is False else ""
     serving = "It is served now" if is_running() else "The next openfang start serves it"
     return (
-        f"Made the agent {agent.name}, which answers with {model_in_words(agent.model)}.\n"
-        f"Its tools: {', '.join(agent.tools) or 'none'}.\n"
+        f"Made the agent {agent.name}, which answers with {in_words(model, is_default=agent.model is None)}.\n"
+        f"Its tools: {', '.join(agent.tools) or 'none'}{no_use}.\n"
         f"{serving} as openfang:{agent.name}. To call it:\n\n"
         f"  curl {base_url()}/v1/chat/completions -H 'Content-Type: application/json' \\\n"
         f"{key}    -d '{body}'\n"
     )
 
 
-def model_in_words(model: LanguageModel | None) -> str:
-    if model is not None:
-        return str(model)
-    default = default_model(list(read_models().values()))
-    if default is None:
+def in_words(model: LanguageModel | ModelSpec | None, *, is_default: bool) -> str:
+    if model is None:
         return "the server's default model, of which there is none yet"
-    return f"{default.provider.name}/{default.name} (the server's default)"
+    return f"{model.provider.name}/{model.name}" + (" (the server's default)" if is_default else "")
