@@ -29,7 +29,13 @@ class Command(OpenFangCommand):
         actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
         create = actions.add_parser("create", help="make a key and print it, this once")
         create.add_argument("name", help="whose key it is, or what for")
-        create.add_argument("--agent", action="append", default=[], metavar="NAME", help="one it is for (default: all)")
+        create.add_argument(
+            "--agent",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="one it is for; say it again for more (default: all)",
+        )
         create.add_argument("--expires", type=moment, metavar="WHEN", help="30d, 12h, 4w or a date: 2027-01-01 (UTC)")
         create.add_argument("--owner", default="", help="who answers for it")
         create.add_argument("--rpm", type=limit, default=0, metavar="N", help="requests a minute")

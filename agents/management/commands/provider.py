@@ -17,7 +17,7 @@ from agents.setup import SetupError, prepare
 class Command(OpenFangCommand):
     help = "Add, list, test and remove the LLM APIs that agents use. Their keys stay in environment variables."
     examples: Sequence[str] = (
-        "provider add lab --base-url http://lab:8000/v1 --api-key-env LAB_KEY",
+        "provider add lab --base-url http://lab/v1 --api-key-env LAB_KEY",
         "provider test groq",
         "provider list --json",
     )
