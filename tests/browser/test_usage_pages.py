@@ -16,11 +16,12 @@ from tests.live.asking import ask, content_of
 from tests.upstream import Upstream, calls, fails, says
 
 SETUP = """
-from agents.models import Agent, ApiKey, McpServer, Memory
+from agents.models import Agent, AgentMcpTool, ApiKey, McpServer, Memory
 handy = Agent.objects.get(name="handy")
 handy.system_prompt = "Reckon."
 handy.save()
-McpServer.objects.create(name="time", url="http://mcp.test/mcp")
+time = McpServer.objects.create(name="time", url="http://mcp.test/mcp")
+AgentMcpTool.objects.create(agent=Agent.objects.get(name="listener"), server=time)
 Memory.objects.create(agent=handy, scope=f"key:{ApiKey.objects.get(name='alice').pk}/u-1", text="Likes tea.")
 """
 pytestmark = pytest.mark.slow
@@ -158,6 +159,7 @@ async def test_the_pages_are_accessible_and_as_wide_as_the_window(
 ) -> None:
     request_id = uuid.UUID((await asked(site, upstream)).removeprefix("req_"))
     [agent] = site.rows("SELECT id FROM agents_agent WHERE name = 'handy'")
+    [with_mcp] = site.rows("SELECT id FROM agents_agent WHERE name = 'listener'")
     await page.set_viewport_size({"width": width, "height": 900})
     await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     await log_in(page, site)
@@ -166,12 +168,14 @@ async def test_the_pages_are_accessible_and_as_wide_as_the_window(
         "",
         f"agents/usagerecord/{request_id}/change/",
         f"agents/agent/{uuid.UUID(agent['id'])}/change/",
+        f"agents/agent/{uuid.UUID(with_mcp['id'])}/change/",
         *(f"agents/{table}/" for table in ("usagerecord", "agent", "apikey", "budget", "mcpserver", "memory")),
         "agents/apikey/add/",
         "agents/budget/add/",
         "audit/",
         "auth/user/",
         "auth/user/1/change/",
+        "auth/group/1/change/",
     ):
         await page.goto(f"{site.url}/admin/{address}")
         problems += [f"{address}: {problem}" for problem in await serious_problems(page)]
