@@ -29,7 +29,7 @@ def serve_agents(host: str, port: int, workers: int, tell: Callable[[str], None]
         )
     with holding_data_dir():
         prepare()
-        if not is_loopback(host) and not (settings.OPENFANG_API_KEY or ApiKey.objects.exists()):
+        if not is_loopback(host) and not ApiKey.objects.needed():
             raise SetupError(
                 f"Serving on {host} would let anybody in: there is no API key. To make one: {program()} key create NAME"
             )

@@ -28,7 +28,7 @@ def page(request: HttpRequest, model_admin: Any, agent_id: UUID) -> HttpResponse
     agent = get_object_or_404(Agent, pk=agent_id)
     if not model_admin.has_view_permission(request, agent):
         raise PermissionDenied
-    base_url, needs_key = request.build_absolute_uri("/v1"), ApiKey.objects.exists()
+    base_url, needs_key = request.build_absolute_uri("/v1"), ApiKey.objects.needed()
     context = {
         **model_admin.admin_site.each_context(request),
         "title": agent.name,

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -118,7 +117,7 @@ def _first_step(request: HttpRequest) -> dict[str, Any]:
     return {
         "agent": agent,
         "base_url": request.build_absolute_uri("/v1"),
-        "key_needed": bool(settings.OPENFANG_API_KEY) or ApiKey.objects.exists(),
+        "key_needed": ApiKey.objects.needed(),
         "add_agent_url": reverse("admin:agents_agent_add"),
         "add_key_url": reverse("admin:agents_apikey_add"),
     }

@@ -54,7 +54,7 @@ def page(request: HttpRequest, model_admin: Any, agent_id: UUID) -> HttpResponse
         "config": {
             "agent": {"id": str(agent.pk), "name": agent.name},
             "completions": request.build_absolute_uri("/v1/chat/completions"),
-            "needsKey": ApiKey.objects.exists(),
+            "needsKey": ApiKey.objects.needed(),
             "seesImages": agent.model is None or agent.model.vision is not False,
             "images": "Its model sees no images." if agent.model and agent.model.vision is False else "",
         },

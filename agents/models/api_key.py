@@ -4,6 +4,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.db import models
@@ -43,6 +44,10 @@ def validate_to_come(moment: datetime) -> None:
 
 
 class ApiKeyQuerySet(ServedQuerySet["ApiKey"]):
+    def needed(self) -> bool:
+        """Tell whether requests need a key: without any the server is open."""
+        return bool(settings.OPENFANG_API_KEY) or self.exists()
+
     def issue(self, name: str, **fields: Any) -> tuple["ApiKey", str]:
         """Make a key and return its row and the key itself, which is nowhere else and cannot be had again."""
         raw = new_key()

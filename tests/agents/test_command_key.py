@@ -1,6 +1,7 @@
 """`openfang key`: keys are shown once, scoped from their first moment, and revoked."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -47,6 +48,11 @@ def test_the_key_alone_is_printed_for_scripts_to_take():
 def test_the_first_key_says_that_the_open_days_are_over():
     assert "from now on every request needs a key" in command("key", "create", "one").err
     assert "from now on" not in command("key", "create", "two").err
+
+
+def test_the_key_of_the_environment_has_closed_the_server_before(settings: Any):
+    settings.OPENFANG_API_KEY = "of_environment"
+    assert "from now on" not in command("key", "create", "one").err
 
 
 def test_a_key_for_some_agents_opens_only_those():

@@ -1,6 +1,7 @@
 """`openfang spawn`: agents from profiles, and one clear line for what cannot be made."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,11 @@ def test_it_tells_the_model_and_how_to_call_the_agent():
 def test_it_calls_the_agent_with_a_key_where_one_is_needed():
     ApiKey.objects.issue("me")
     assert "    -H 'Authorization: Bearer YOUR_KEY' \\\n" in command("spawn", "coder").out
+
+
+def test_the_key_of_the_environment_is_one_that_is_needed(settings: Any):
+    settings.OPENFANG_API_KEY = "of_environment"
+    assert "Authorization: Bearer" in command("spawn", "coder").out
 
 
 def test_a_provider_alone_means_its_default_model():

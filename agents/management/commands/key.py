@@ -84,7 +84,7 @@ class Command(OpenFangCommand):
         if ApiKey.objects.filter(name=name).exists():
             raise CommandError(f"There is a key named {name!r} already, or was: names are not used again.")
         agents = [find_agent(agent_name) for agent_name in agent]
-        first = not ApiKey.objects.exists()
+        opened = not ApiKey.objects.needed()
         limits = {field: options[option] for option, field in LIMITS.items()}
         with transaction.atomic():
             key, raw = ApiKey.objects.issue(
@@ -95,7 +95,7 @@ class Command(OpenFangCommand):
                 Budget.objects.create(api_key=key, limit=budget[0], period=budget[1], unit=Unit.USD)
         scope = ", ".join(found.name for found in agents) or "all agents"
         self.explain(f"Made the key {name} for {scope}; it {ending(expires)}.")
-        if first:
+        if opened:
             self.explain("It is the first one: from now on every request needs a key.")
         self.explain("Keep it, it is not shown again:")
         self.stdout.write(raw)

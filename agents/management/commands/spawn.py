@@ -100,7 +100,7 @@ def finite(text: str) -> float:
 def made(agent: Agent) -> str:
     """Tell what was made and how to call it."""
     body = json.dumps({"model": f"openfang:{agent.name}", "messages": [{"role": "user", "content": "Hello!"}]})
-    key = "    -H 'Authorization: Bearer YOUR_KEY' \\\n" if ApiKey.objects.exists() else ""
+    key = "    -H 'Authorization: Bearer YOUR_KEY' \\\n" if ApiKey.objects.needed() else ""
     model = agent.model or default_model(list(read_models().values()))
     no_use = ", which this model cannot call" if agent.tools and model and model.tools is False else ""
     serving = "It is served now" if is_running() else "The next openfang start serves it"
