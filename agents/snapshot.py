@@ -217,7 +217,7 @@ class SnapshotKeeper:
         self._thread = threading.Thread(target=self._watch, name="openfang-snapshot", daemon=True)
 
     def start(self) -> None:
-        """Read the snapshot and keep it current; raises DatabaseError if it cannot be read at all."""
+        """Read the snapshot and keep it current. Raises what keeps it from being read, such as DatabaseError."""
         served_changed.connect(self._changed)
         self._thread.start()
         self._read.result()
@@ -234,7 +234,7 @@ class SnapshotKeeper:
     def _watch(self) -> None:
         try:
             self.current = read_snapshot()
-        except DatabaseError as error:
+        except Exception as error:  # whatever it is, it is `start` that fails
             self._read.set_exception(error)
             return
         self._read.set_result(None)
@@ -251,4 +251,8 @@ class SnapshotKeeper:
                     logger.warning("The database does not answer; agents are served as last read: %s", error)
                 failing = True
                 connection.close()
+            except Exception:  # a row that is not as we write them: once it is mended, this thread must be there
+                if not failing:
+                    logger.exception("A change cannot be read; agents and keys are served as last read.")
+                failing = True
         connection.close()

@@ -103,6 +103,19 @@ def test_a_change_that_is_rolled_back_is_not_served(changing: Live, colleague: C
     becomes(changing, cast)
 
 
+def test_a_row_that_cannot_be_read_keeps_no_later_change_from_being_served(changing: Live, colleague: Colleague):
+    cast = cast_of(changing)
+    broken = "from django.db.models import JSONField, Value\nAgent.objects.filter(name='coder').update(tools={})"
+    colleague.does(broken.format("Value(None, JSONField())"))
+    eventually(lambda: "A change cannot be read" in changing.output)
+    assert listed(changing) == cast
+    colleague.does(broken.format("[]"))
+    colleague.does("Agent.objects.create(name='afterwards')")
+    becomes(changing, [*cast, "afterwards"])
+    colleague.does("Agent.objects.filter(name='afterwards').delete()")
+    becomes(changing, cast)
+
+
 def test_keys_open_and_close_while_the_server_runs(changing: Live, colleague: Colleague):
     """The last of the file: from the first key on, nobody is let in without one."""
     cast = cast_of(changing)
