@@ -10,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
+from agents.embedded_model import embedded_model
 from agents.execution import Parts, Run
 from agents.keyring import KeySpec
 from agents.models import ApiKey
@@ -84,7 +85,7 @@ class Engine:
     @cached_property
     def providers(self) -> Providers:
         """The providers, made on the event loop that serves."""
-        return Providers(idle_seconds=settings.OPENFANG_PROVIDER_IDLE_SECONDS)
+        return Providers(idle_seconds=settings.OPENFANG_PROVIDER_IDLE_SECONDS, embedded=embedded_model())
 
     @cached_property
     def _parts(self) -> Parts:

@@ -39,6 +39,7 @@ GROUPS = {
         "provider": "add, test and remove the LLM APIs that agents use",
         "providers": "list them, and which of them have a key here",
         "models": "list the language models and their prices, or add one",
+        "serve-model": "serve the embedded model alone, for servers that share it",
         "mcp": "offer the agents as tools to an MCP client",
     },
     "Data": {

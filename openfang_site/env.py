@@ -70,6 +70,15 @@ def env_origins(name: str) -> frozenset[str]:
     return frozenset(origin.lower() for origin in origins)
 
 
+def env_http_url(name: str) -> str:
+    """Read the base URL of an API."""
+    url = env_str(name).rstrip("/")
+    if url and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
+        # Not the URL itself: it may hold a password.
+        raise ImproperlyConfigured(f"{name} is not the URL of an API, such as http://model:8080/v1.")
+    return url
+
+
 def env_redis_url(name: str) -> str:
     url = env_str(name)
     if url and not url.startswith(("redis://", "rediss://", "unix://")):

@@ -14,6 +14,7 @@ from openfang_site.env import (
     env_api_key,
     env_bool,
     env_choice,
+    env_http_url,
     env_int,
     env_list,
     env_networks,
@@ -32,6 +33,8 @@ OPENFANG_HOST = env_str("OPENFANG_HOST", "127.0.0.1")
 OPENFANG_PORT = env_int("OPENFANG_PORT", 4200, low=0, high=65535)
 OPENFANG_DEFAULT_PROVIDER = env_str("OPENFANG_DEFAULT_PROVIDER")
 OPENFANG_DEFAULT_MODEL = env_str("OPENFANG_DEFAULT_MODEL")
+# Where a service has the embedded model that several servers share.
+OPENFANG_EMBEDDED_URL = env_http_url("OPENFANG_EMBEDDED_URL")
 OPENFANG_FALLBACK_TO_FIRST_AGENT = env_bool("OPENFANG_FALLBACK_TO_FIRST_AGENT", True)
 OPENFANG_MAX_BODY_BYTES = env_int("OPENFANG_MAX_BODY_BYTES", 32 * 1024 * 1024, low=1024, high=1024**3)
 # Without a byte from a provider; a reasoning model may think for minutes before its first.

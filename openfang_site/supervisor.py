@@ -13,7 +13,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.db import DatabaseError, connection, connections
 
-from agents.providers.embedded import Embedded, EmbeddedModel
+from agents.embedded_model import embedded_model
 from agents.setup import SetupError
 from agents.usage import workers
 from openfang_site.seats import Seat, seats_file
@@ -29,7 +29,7 @@ CLEAN_UP_SECONDS = 40.0
 
 
 class Supervisor:
-    """Keeps so many workers serving; the embedded model is its own child, so that there is one for all of them."""
+    """Keeps so many workers serving; an embedded model is its own child, so that there is one for all of them."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Supervisor:
         self._count = count
         self._command = command or (sys.executable, sys.argv[0], "start", "--worker")
         self._pauses = pauses
-        self._model: Embedded = EmbeddedModel()
+        self._model = embedded_model()
         self._workers: set[WorkerProcess] = set()
         self._serving = False
         self._replacing = False

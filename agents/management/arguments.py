@@ -35,6 +35,12 @@ def span(text: str) -> timedelta:
     return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
+def port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    return int(text)
+
+
 def limit(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 2**31 - 1):
         raise ArgumentTypeError(f"{text!r} is not a whole number; 0 is no limit")

@@ -10,12 +10,12 @@ from asgiref.sync import async_to_sync
 from django.db import connection
 from django.db.models import F
 
+from agents.embedded_model import embedded_model
 from agents.errors import AgentError, ProviderRefused, ProviderTimeout, ProviderUnavailable
 from agents.models import Provider, ProviderKind
 from agents.models.provider import KeySource
 from agents.probing.listing import NoListing, list_models
 from agents.providers import Providers
-from agents.providers.embedded import EmbeddedModel
 from agents.providers.openai_compatible import OpenAICompatible
 from agents.runs import engine
 from agents.snapshot import read_models
@@ -129,13 +129,13 @@ async def _answer(provider: Asked, model: ModelSpec) -> str:
 
 
 async def _test_embedded(model: ModelSpec | None, serving: bool) -> str:
-    if reason := EmbeddedModel().unavailable_because:
-        raise ProviderUnavailable(reason)
+    embedded = embedded_model()
+    await embedded.check()
     if model is None:
-        return "It is installed; no model of it is entered here."
+        return "It is there; no model of it is entered here."
     if serving:
         return await _answer(engine.providers, model)
-    providers = Providers(idle_seconds=EMBEDDED_SECONDS)
+    providers = Providers(idle_seconds=EMBEDDED_SECONDS, embedded=embedded)
     try:
         return await _answer(providers, model)
     finally:

@@ -15,9 +15,9 @@ __all__ = ["Providers"]
 class Providers:
     """Every provider that this process can call; made and closed on the event loop that uses it."""
 
-    def __init__(self, *, idle_seconds: float) -> None:
+    def __init__(self, *, idle_seconds: float, embedded: Embedded | None = None) -> None:
         self._api = OpenAICompatible(idle_seconds=idle_seconds)
-        self.embedded: Embedded = EmbeddedModel()
+        self.embedded = embedded or EmbeddedModel()
 
     async def aclose(self) -> None:
         await self._api.aclose()

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import aiohttp
 
@@ -81,11 +81,16 @@ class EmbeddedModel(Embedded):
         *,
         weights: Path | None = None,
         log: Path | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_key: str = "",
         check_seconds: float = 10,
         answer_seconds: float = 10,
     ) -> None:
         self._weights = weights or _installed_weights()
         self._log = log
+        self._serving = {"weights": str(self._weights), "host": host, "port": port}
+        self._api_key = api_key
         self._check_seconds = check_seconds
         self._answer_seconds = answer_seconds
         self._start: asyncio.Task[_ModelProcess] | None = None
@@ -120,6 +125,15 @@ class EmbeddedModel(Embedded):
         # Shielded: a caller that gives up must not take the start away from the others.
         return (await asyncio.shield(self._start)).endpoint
 
+    async def check(self) -> None:
+        """Raises EmbeddedModelUnavailable if the model is not installed, or has just failed to start."""
+        self._refuse_if_useless()
+
+    async def until_it_ends(self) -> None:
+        """Wait until the process that was started has ended, of itself or because it hung."""
+        assert self._start is not None
+        await (await asyncio.shield(self._start)).until_it_ends()
+
     async def aclose(self) -> None:
         """End the model's process."""
         self._closed = True
@@ -138,9 +152,9 @@ class EmbeddedModel(Embedded):
             raise EmbeddedModelUnavailable(f"{self._last_failure} The next try is in {wait:.0f} s.")
 
     async def _run(self) -> "_ModelProcess":
-        assert self._weights is not None
+        api_key = self._api_key or secrets.token_urlsafe(32)
         try:
-            process, endpoint = await _start_process(self._weights, self._log)
+            process, endpoint = await _start_process({**self._serving, "api_key": api_key}, self._log)
         except EmbeddedModelUnavailable as error:
             pause = min(FIRST_PAUSE * 2**self._failed_starts, LONGEST_PAUSE)
             self._failed_starts += 1
@@ -166,6 +180,9 @@ class _ModelProcess:
     @property
     def ended(self) -> bool:
         return self._process.returncode is not None
+
+    async def until_it_ends(self) -> None:
+        await asyncio.wait([self._watch])
 
     async def aclose(self) -> None:
         """Ask the process to end, then make it."""
@@ -201,12 +218,12 @@ class _ModelProcess:
             return False
 
 
-async def _start_process(weights: Path, log: Path | None) -> tuple[asyncio.subprocess.Process, Endpoint]:
+async def _start_process(serving: dict[str, Any], log: Path | None) -> tuple[asyncio.subprocess.Process, Endpoint]:
     """Start the process and wait until it listens; a start that fails or is given up leaves none behind."""
     process = await _spawn(log)
     try:
         async with asyncio.timeout(START_SECONDS):
-            return process, await _introduce(process, weights)
+            return process, await _introduce(process, serving)
     except TimeoutError:
         await _kill(process)
         raise EmbeddedModelUnavailable(f"The embedded model did not start within {START_SECONDS} s.") from None
@@ -215,12 +232,11 @@ async def _start_process(weights: Path, log: Path | None) -> tuple[asyncio.subpr
         raise
 
 
-async def _introduce(process: asyncio.subprocess.Process, weights: Path) -> Endpoint:
-    """Tell the process what to serve, and read where it does."""
+async def _introduce(process: asyncio.subprocess.Process, serving: dict[str, Any]) -> Endpoint:
+    """Tell the process what to serve and to whom, and read where it does."""
     assert process.stdin is not None and process.stdout is not None
-    api_key = secrets.token_urlsafe(32)
     with suppress(ConnectionError):  # it has ended already: the missing answer below says so
-        process.stdin.write(json.dumps({"weights": str(weights), "api_key": api_key}).encode() + b"\n")
+        process.stdin.write(json.dumps(serving).encode() + b"\n")
         await process.stdin.drain()
     line = await process.stdout.readline()
     if not line:
@@ -228,7 +244,7 @@ async def _introduce(process: asyncio.subprocess.Process, weights: Path) -> Endp
     answer = json.loads(line)
     if "error" in answer:
         raise EmbeddedModelUnavailable(f"The embedded model did not start: {answer['error']}.")
-    return Endpoint(answer["base_url"], api_key)
+    return Endpoint(answer["base_url"], serving["api_key"])
 
 
 async def _spawn(log: Path | None) -> asyncio.subprocess.Process:

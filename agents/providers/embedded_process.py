@@ -1,8 +1,9 @@
-"""The process that holds the embedded language model: llama.cpp's own HTTP server on a loopback port.
+"""The process that holds the embedded language model: llama.cpp's own HTTP server.
 
 Run as a file, not as a module of `agents`: so it imports nothing but llama.cpp, and starts sooner and smaller.
-It reads one line of JSON, {"weights", "api_key"}, from stdin (a secret in the arguments would show in `ps`), answers
-with one on stdout, {"base_url"} or {"error"}, once it listens or cannot, and lives until SIGTERM or the end of stdin.
+It reads one line of JSON, {"weights", "host", "port", "api_key"}, from stdin (a secret in the arguments would show in
+`ps`), answers with one on stdout, {"base_url"} or {"error"}, once it listens or cannot, and lives until SIGTERM or the
+end of stdin.
 """
 
 import ctypes
@@ -11,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from typing import TextIO
+from typing import Any, TextIO
 
 import xllamacpp
 
@@ -31,7 +32,7 @@ def main() -> None:
     stdin_watch = threading.Thread(target=_exit_at_end_of_stdin, daemon=True)
     stdin_watch.start()
     try:
-        server = xllamacpp.Server(_parameters(settings["weights"], settings["api_key"]))
+        server = xllamacpp.Server(_parameters(settings))
     except RuntimeError as error:
         print(json.dumps({"error": str(error)}), file=report, flush=True)
         sys.exit(1)
@@ -39,12 +40,12 @@ def main() -> None:
     stdin_watch.join()
 
 
-def _parameters(weights: str, api_key: str) -> xllamacpp.CommonParams:
+def _parameters(settings: dict[str, Any]) -> xllamacpp.CommonParams:
     p = xllamacpp.CommonParams()
-    p.model.path = weights
+    p.model.path = settings["weights"]
     p.model_alias = {MODEL_NAME}
-    p.hostnames, p.port = ["127.0.0.1"], 0
-    p.api_keys = [api_key]
+    p.hostnames, p.port = [settings["host"]], settings["port"]
+    p.api_keys = [settings["api_key"]]
     p.n_parallel, p.n_ctx = SLOTS, SLOTS * CONTEXT_TOKENS
     p.n_batch = p.n_ubatch = BATCH_TOKENS
     p.cache_ram_mib = PROMPT_CACHE_MIB

@@ -1,5 +1,6 @@
 """Whether every agent has a model that answers."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+
+from django.conf import settings
 
 from agents.errors import AgentError
 from agents.management.base import program
@@ -83,8 +86,12 @@ def _clock(provider: Provider) -> Iterator[Finding]:
 
 
 def _embedded(users: str) -> Finding:
-    from agents.providers.embedded import EmbeddedModel  # noqa: PLC0415 -- brings aiohttp
+    from agents.embedded_model import embedded_model  # noqa: PLC0415 -- brings aiohttp
 
-    if reason := EmbeddedModel().unavailable_because:
-        return problem("embedded model", f"{reason} {users}", "Or set a provider's key.")
-    return ok("embedded model", "It is installed. It is small: good to try things, not for work.")
+    try:
+        asyncio.run(embedded_model().check())
+    except AgentError as error:
+        return problem("embedded model", f"{error} {users}", "Or set a provider's key.")
+    url = settings.OPENFANG_EMBEDDED_URL
+    where = f"It answers at {url}." if url else "It is installed."
+    return ok("embedded model", f"{where} It is small: good to try things, not for work.")

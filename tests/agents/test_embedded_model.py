@@ -195,7 +195,7 @@ async def test_it_outlives_ctrl_c_but_not_a_server_that_is_killed(server):
 
 async def test_it_ends_with_its_standard_input_on_any_system(model):
     """The way that works where Linux's parent death signal does not exist."""
-    settings = {"weights": str(model._weights), "api_key": "secret"}
+    settings = {"weights": str(model._weights), "host": "127.0.0.1", "port": 0, "api_key": "secret"}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, str(PROGRAM), stdin=pipe, stdout=pipe)
     assert process.stdin is not None and process.stdout is not None

@@ -19,12 +19,15 @@ PASSWORD = "a-password-for-two-workers"
 
 
 @contextmanager
-def two_workers(directory: Path, cast: str = "", *, keys: bool = False) -> Iterator[Live]:
+def two_workers(
+    directory: Path, cast: str = "", *, keys: bool = False, env: dict[str, str] | None = None
+) -> Iterator[Live]:
     need_redis()
     redis = Redis(directory / "redis").start()
     data = directory / "data"
     data.mkdir()
     settings = {"OPENFANG_WORKERS": "2", "REDIS_URL": redis.new_database(), "OPENFANG_ADMIN_PASSWORD": PASSWORD}
+    settings |= env or {}
     try:
         with Live(data, cast=cast, keys=keys, env=settings) as live:
             yield live

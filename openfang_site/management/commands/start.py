@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
+from agents.management.arguments import port
 from agents.management.base import OpenFangCommand, program
 from openfang_site.detached import start_detached
 from openfang_site.serving import serve_agents
@@ -62,12 +63,6 @@ class Command(OpenFangCommand):
                 parent.write(text + "\n")
 
         serve_agents(host, port, workers, tell_user if tell is None else tell_parent)
-
-
-def port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
-        raise ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
-    return int(text)
 
 
 def workers(text: str) -> int:
