@@ -112,6 +112,8 @@ class OpenAICompatible:
         try:
             async with asyncio.timeout_at(min(now + idle_seconds, request.deadline)):
                 return await waiting
+        except aiohttp.ConnectionTimeoutError:  # a TimeoutError, too, but neither the idle time's nor the deadline's
+            raise
         except TimeoutError:
             if now + idle_seconds < request.deadline:
                 raise ProviderTimeout(f"{model.provider.label} was silent for {idle_seconds:g} s.") from None

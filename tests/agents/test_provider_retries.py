@@ -1,7 +1,9 @@
 """Asking again: only before the first word, only where it may help, and in the order that the agent names."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 
 import pytest
@@ -29,6 +31,14 @@ async def impatient() -> AsyncIterator[Providers]:
     providers = Providers(idle_seconds=1.5)
     yield providers
     await providers.aclose()
+
+
+@pytest.fixture
+def full() -> Iterator[str]:
+    """An address where a connection is neither taken nor refused, as at that of a machine that is gone."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, socket.socket() as first:
+        first.connect(server.getsockname())  # all that the queue holds
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/v1"
 
 
 class Asked:
@@ -223,3 +233,17 @@ async def test_redirects_are_not_followed(providers: Providers, upstream: Upstre
     result = await asked(providers, upstream)
     assert str(result.error) == f"Scripted refused the request (HTTP {status})."
     assert len(upstream.requests) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses, or takes more than it was told")
+async def test_an_address_without_an_answer_is_out_of_reach_and_neither_silent_nor_slow(
+    upstream: Upstream, full: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("agents.providers.openai_compatible.CONNECT_SECONDS", 0.1)
+    providers = Providers(idle_seconds=60)
+    try:
+        result = await asked(providers, upstream, base_url=full, seconds=30)
+    finally:
+        await providers.aclose()
+    assert str(result.error) == "Scripted cannot be reached (ConnectionTimeoutError)."
+    assert result.calls == [(FIRST, "provider_unavailable")] * 3
