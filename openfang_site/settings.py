@@ -263,10 +263,12 @@ LOGGING: dict[str, Any] = {
         },
         "json": {"()": "openfang_site.observability.lines.JSONLines"},
     },
+    "filters": {"strangers": {"()": "openfang_site.observability.lines.StrangersMistakes"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": OPENFANG_LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
     "loggers": {
         "django": {"handlers": [], "propagate": True},
+        "django.security.DisallowedHost": {"filters": ["strangers"]},
         "agents": {"level": LOG_LEVEL},
         "openai_compat": {"level": LOG_LEVEL},
         "openfang_site": {"level": LOG_LEVEL},

@@ -11,6 +11,15 @@ from openfang_site.security.redaction import RedactingFormatter
 Value = str | int | float | bool | None
 
 
+class StrangersMistakes(logging.Filter):
+    """Has what anybody may cause as often as they like told in a line, as no error of the server."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
+
+
 class TextLines(RedactingFormatter):
     """2026-11-22 12:00:00,000 WARNING agents.execution: What happened. [req_...]"""
 

@@ -108,6 +108,14 @@ def test_what_is_refused_before_it_is_read_has_a_line(machine: Live, lines: Line
     assert unread["message"].startswith("- - 400 ")
 
 
+def test_a_wrong_host_is_told_in_a_line_and_not_as_an_error_of_the_server(machine: Live, lines: Lines):
+    assert send(machine, "GET", "/admin/login/", headers={"host": "strange.example"}).status == 400
+    [line] = lines(logger="django.security.DisallowedHost")
+    assert line["level"] == "WARNING"
+    assert "strange.example" in line["message"]
+    assert "exception" not in line
+
+
 def test_a_client_that_leaves_has_a_line_with_what_it_used(machine: Live, upstream: Upstream, lines: Lines):
     upstream.turns(stalls("One two three four"))
     headers = {"authorization": f"Bearer {machine.keys['alice']}"}
