@@ -23,8 +23,8 @@ CHECKS = {
 }
 
 
-# A process more than there are cores, because tests wait; those of a file stay together and share its fixtures.
-IN_PARALLEL = ["-q", "-n", str(min(4, (os.cpu_count() or 1) + 1)), "--dist", "loadfile", "--no-loadscope-reorder"]
+# Two processes more than there are cores, because tests wait; those of a file stay together and share its fixtures.
+IN_PARALLEL = ["-q", "-n", str(min(4, (os.cpu_count() or 1) + 2)), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def main(arguments: list[str]) -> None:
@@ -33,17 +33,36 @@ def main(arguments: list[str]) -> None:
         print(__doc__)
         return
     everything = not set(arguments) - {"--all"}
-    if everything:
-        for name, command in CHECKS.items():
-            step(name, [sys.executable, *command])
-        arguments = [*IN_PARALLEL, *arguments]
+    checks = [Check(name, command) for name, command in CHECKS.items()] if everything else []
     install_javascript_clients(HERE / "clients")
     if "--all" in arguments:
         install_javascript_clients(HERE / "clients_agents")
         install_langchain(HERE / "clients_agents")
+    for check in checks:
+        check.finish()
+    if everything:
+        arguments = [*IN_PARALLEL, *arguments]
     print("== pytest", flush=True)
     # pytest takes this process's place: Ctrl-C then reaches it alone, and its fixtures can end what they started.
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
+
+
+class Check:
+    """A check that runs beside the others and what is installed; what it says is shown when it is its turn."""
+
+    def __init__(self, name: str, command: list[str]) -> None:
+        self._name = name
+        self._process = subprocess.Popen(
+            [sys.executable, *command], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def finish(self) -> None:
+        """Show what it said, and end the whole command if it failed."""
+        said, _ = self._process.communicate()
+        passed = self._process.returncode == 0
+        print(f"== {self._name}\n{said}   {'passed' if passed else 'failed'}", flush=True)
+        if not passed:
+            sys.exit(self._process.returncode)
 
 
 def step(name: str, command: list[str]) -> None:
