@@ -1,5 +1,6 @@
 """The Test button of a provider: what it asks, and what it says when that fails."""
 
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,7 @@ def test_it_says_how_long_the_answer_took_and_how_many_models_there_are(
 
     page = press_test(admin_client, provider, back)
 
-    assert "Scripted answered after " in page
-    assert " ms. It offers 2 models." in page
+    assert re.search(r"Scripted answered after [\d.,]+ m?s\. It offers 2 models\.", page)
     assert upstream.requests[0].path == "/v1/models"
     assert upstream.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
