@@ -7,6 +7,7 @@ process that saved the row, within POLL_SECONDS in every other.
 import logging
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from uuid import UUID
 
 from django.conf import settings
@@ -253,6 +254,8 @@ class SnapshotKeeper:
                 connection.close()
             except Exception:  # a row that is not as we write them: once it is mended, this thread must be there
                 if not failing:
-                    logger.exception("A change cannot be read; agents and keys are served as last read.")
+                    logger.exception("A change cannot be read; but for keys, all is served as last read.")
                 failing = True
+                with suppress(Exception):  # which may be what cannot be read
+                    self.current.keys = read_keys()
         connection.close()

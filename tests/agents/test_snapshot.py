@@ -10,6 +10,9 @@ from tests.live.asking import ask, content_of, eventually, row_of
 from tests.live.colleague import Colleague
 from tests.upstream import Upstream, says
 
+# A row that the server cannot read, and how it is mended.
+BREAKS = "from django.db.models import JSONField, Value\nAgent.objects.filter(name='coder').update(tools={})"
+
 
 @pytest.fixture(scope="module")
 def changing_server(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
@@ -105,11 +108,10 @@ def test_a_change_that_is_rolled_back_is_not_served(changing: Live, colleague: C
 
 def test_a_row_that_cannot_be_read_keeps_no_later_change_from_being_served(changing: Live, colleague: Colleague):
     cast = cast_of(changing)
-    broken = "from django.db.models import JSONField, Value\nAgent.objects.filter(name='coder').update(tools={})"
-    colleague.does(broken.format("Value(None, JSONField())"))
+    colleague.does(BREAKS.format("Value(None, JSONField())"))
     eventually(lambda: "A change cannot be read" in changing.output)
     assert listed(changing) == cast
-    colleague.does(broken.format("[]"))
+    colleague.does(BREAKS.format("[]"))
     colleague.does("Agent.objects.create(name='afterwards')")
     becomes(changing, [*cast, "afterwards"])
     colleague.does("Agent.objects.filter(name='afterwards').delete()")
@@ -143,6 +145,13 @@ def test_keys_open_and_close_while_the_server_runs(changing: Live, colleague: Co
 
     changing.manage("key", "revoke", "narrow")
     becomes(changing, 401, narrow)
+
+    colleague.does(BREAKS.format("Value(None, JSONField())"))
+    unbroken = changing.manage("key", "create", "unbroken").stdout.strip()
+    becomes(changing, cast_of(changing), unbroken)
+    changing.manage("key", "revoke", "unbroken")
+    becomes(changing, 401, unbroken)
+    colleague.does(BREAKS.format("[]"))
     colleague.does("from django.utils import timezone\nApiKey.objects.update(expires_at=timezone.now())")
     becomes(changing, 401, key)
     colleague.does("ApiKey.objects.filter(name='first').update(expires_at=None)")

@@ -1,11 +1,11 @@
 import socket
 import socketserver
-import threading
 from collections.abc import Callable, Sequence
-from typing import Self
+
+from tests.live.background import Background
 
 
-class Names:
+class Names(Background):
     """A name server that knows one service, whatever it is asked for, by the addresses that it has at that time."""
 
     def __init__(self, addresses: Callable[[], Sequence[str]]) -> None:
@@ -14,18 +14,7 @@ class Names:
                 query, connection = self.request
                 connection.sendto(answer(query, addresses()), self.client_address)
 
-        self._server = socketserver.UDPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self.port: int = self._server.server_address[1]
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(socketserver.UDPServer(("127.0.0.1", 0), Handler))
 
 
 def answer(query: bytes, addresses: Sequence[str]) -> bytes:

@@ -64,6 +64,12 @@ class ServerProcess:
         """The most memory that the process has held since it was asked before."""
         return float(self.get("/peak")[1])
 
+    def tells_nothing_more(self) -> bool:
+        """Whether the next event is the refusal of what is sent now."""
+        with self.ask("nonsense") as connection:
+            read_all(connection)
+        return self.told.get(timeout=CEILING).startswith("refused 400 - - bad_request ")
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
