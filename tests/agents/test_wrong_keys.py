@@ -9,6 +9,7 @@ from django.core.cache import cache
 
 from agents.errors import RateLimitExceeded
 from agents.limits.wrong_keys import WrongKeys
+from tests.clocks import stopped_clock
 
 ADDRESS = "192.0.2.7"
 ALICE, BOB = uuid4(), uuid4()
@@ -19,7 +20,8 @@ def workers(settings: Any) -> Iterator[tuple[WrongKeys, WrongKeys]]:
     """Two that count in one cache."""
     settings.OPENFANG_WRONG_KEYS_PER_MINUTE = 4
     cache.clear()
-    yield WrongKeys(), WrongKeys()
+    with stopped_clock():
+        yield WrongKeys(), WrongKeys()
     cache.clear()
 
 
