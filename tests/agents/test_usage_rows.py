@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from tests.live import Live
-from tests.live.asking import ask, body, events_of, row_of, somebody
+from tests.live.asking import TIMEOUT, ask, body, events_of, row_of, somebody, url_of
 from tests.upstream import Upstream, Usage, says
 
 PICO = Decimal(10) ** 12
@@ -22,9 +22,10 @@ def test_the_row_of_an_answer_says_everything_about_it(live: Live, upstream: Ups
     before = datetime.now(UTC)
     upstream.turns(says("Hello there", usage=USAGE, delay=0.05))
     response = httpx2.post(
-        f"{live.base_url}/chat/completions",
+        url_of(live),
         json=body("openfang:coder", stream=streamed),
         headers={"user-agent": "a-client/1.0"},
+        timeout=TIMEOUT,
     )
     row = row_of(live, response)
     [agent] = live.rows("SELECT id FROM agents_agent WHERE name = 'coder'")
@@ -125,8 +126,8 @@ def test_the_row_names_the_end_user(live: Live, upstream: Upstream, user: object
 
 def test_long_texts_of_the_client_are_cut_to_their_columns(live: Live, upstream: Upstream):
     upstream.says("Hello")
-    url = f"{live.base_url}/chat/completions"
-    row = row_of(live, httpx2.post(url, json=body("gpt-" + "4" * 196), headers={"user-agent": "b" * 300}))
+    long_names = {"json": body("gpt-" + "4" * 196), "headers": {"user-agent": "b" * 300}}
+    row = row_of(live, httpx2.post(url_of(live), **long_names, timeout=TIMEOUT))
     assert (row["requested_model"], row["user_agent"]) == ("gpt-" + "4" * 196, "b" * 200)
     assert row["agent_name"] == "coder"
 

@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from tests.live import Live
-from tests.live.asking import ask, eventually
+from tests.live.asking import TIMEOUT, ask, eventually
 from tests.upstream import Upstream, says
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(databases=[])]
@@ -19,7 +19,7 @@ def token(live: Live, name: str, *scopes: str) -> str:
 
 def call(live: Live, method: str, path: str, raw: str = "", **options: object) -> httpx2.Response:
     headers = {"authorization": f"Bearer {raw}"} if raw else {}
-    return httpx2.request(method, f"{live.url}{path}", headers=headers, timeout=30, verify=False, **options)  # type: ignore[arg-type]
+    return httpx2.request(method, f"{live.url}{path}", headers=headers, timeout=TIMEOUT, verify=False, **options)  # type: ignore[arg-type]
 
 
 def test_its_health_is_what_readyz_says(live: Live) -> None:
@@ -69,7 +69,7 @@ def test_what_is_made_is_served_and_what_is_used_is_summed(live: Live, upstream:
 
 def test_a_foreign_host_is_refused_in_json(live: Live) -> None:
     headers = {"host": "evil.test"}
-    answer = httpx2.get(f"{live.url}/api/agents", headers=headers, verify=False)
+    answer = httpx2.get(f"{live.url}/api/agents", headers=headers, timeout=TIMEOUT, verify=False)
 
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "bad_request"
