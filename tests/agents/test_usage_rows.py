@@ -126,8 +126,8 @@ def test_the_row_names_the_end_user(live: Live, upstream: Upstream, user: object
 
 def test_long_texts_of_the_client_are_cut_to_their_columns(live: Live, upstream: Upstream):
     upstream.says("Hello")
-    long_names = {"json": body("gpt-" + "4" * 196), "headers": {"user-agent": "b" * 300}}
-    row = row_of(live, httpx2.post(url_of(live), **long_names, timeout=TIMEOUT))
+    asked, headers = body("gpt-" + "4" * 196), {"user-agent": "b" * 300}
+    row = row_of(live, httpx2.post(url_of(live), json=asked, headers=headers, timeout=TIMEOUT))
     assert (row["requested_model"], row["user_agent"]) == ("gpt-" + "4" * 196, "b" * 200)
     assert row["agent_name"] == "coder"
 
