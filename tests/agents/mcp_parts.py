@@ -7,12 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agents.tools.mcp import McpPool, McpServerSpec, McpToolSpec
 from agents.types import ToolFunction, ToolSpec
 
 SERVERS = Path(__file__).parents[1] / "mcp_servers"
 SCRIPTED, PLAIN = str(SERVERS / "scripted.py"), str(SERVERS / "plain.py")
 CONTEXT: Any = None  # MCP tools take nothing from the run
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give servers the time to start and to take leave that they need on a busy machine."""
+    monkeypatch.setattr("agents.tools.mcp.session.WAIT_SECONDS", 60.0)
+    monkeypatch.setattr("agents.tools.mcp.session.FAREWELL_SECONDS", 60.0)
 
 
 def program(*args: str, name: str = "files", **values: Any) -> McpServerSpec:

@@ -15,9 +15,11 @@ import pytest_asyncio
 
 from agents.errors import ToolFailed
 from agents.tools.mcp import McpPool, McpServerSpec
-from tests.agents.mcp_parts import CONTEXT, SCRIPTED, call, program, tool, until
+from tests.agents.mcp_parts import CONTEXT, SCRIPTED, call, patience, program, tool, until
+from tests.clocks import loop_clock
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+__all__ = ["patience"]  # a fixture
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("patience")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -47,8 +49,8 @@ def http_url(diary: Path) -> Iterator[str]:
 @pytest.fixture(params=["stdio", "http"])
 def server(request: pytest.FixtureRequest, diary: Path, http_url: str) -> McpServerSpec:
     if request.param == "stdio":
-        return program(SCRIPTED, environment=("MCP_TEST_DIARY",), timeout=20)
-    return McpServerSpec(id=2, name="web", transport="http", url=http_url, timeout=20)
+        return program(SCRIPTED, environment=("MCP_TEST_DIARY",))
+    return McpServerSpec(id=2, name="web", transport="http", url=http_url)
 
 
 @contextmanager
@@ -110,17 +112,21 @@ async def test_a_caller_that_leaves_ends_its_call_at_the_server_and_no_other(poo
 async def test_a_call_that_hangs_is_ended_by_its_timeout_and_the_session_lives(pool, tmp_path, monkeypatch):
     diary = tmp_path / "diary"
     monkeypatch.setenv("MCP_TEST_DIARY", str(diary))
-    impatient = program(SCRIPTED, environment=("MCP_TEST_DIARY",), timeout=1)
-    with pytest.raises(ToolFailed, match=r"did not answer within 1 s"):
-        await call(pool, impatient, "wait")
+    server = program(SCRIPTED, environment=("MCP_TEST_DIARY",), timeout=70)
+    waiting = asyncio.create_task(call(pool, server, "wait"))
+    await until(lambda: diary.exists() and "call wait" in diary.read_text())
+    with loop_clock() as forward:
+        forward(70)
+        with pytest.raises(ToolFailed, match=r"did not answer within 70 s"):
+            await waiting
     await until(lambda: "cancelled" in diary.read_text())
-    assert await call(pool, impatient, "add", a=1, b=2) == "3"
+    assert await call(pool, server, "add", a=1, b=2) == "3"
     # One start, and no list of tools, which are in the row.
     assert diary.read_text().split("\n") == ["start", "call wait", "cancelled", "call add", ""]
 
 
 async def test_a_program_gets_only_the_variables_named(pool, diary):
-    server = program(SCRIPTED, environment=("MCP_TEST_DIARY",), timeout=20)
+    server = program(SCRIPTED, environment=("MCP_TEST_DIARY",))
     names = set((await call(pool, server, "environment")).split())
     assert "MCP_TEST_DIARY" in names
     assert names - {"MCP_TEST_DIARY"} <= {"HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LC_CTYPE"}
@@ -129,7 +135,7 @@ async def test_a_program_gets_only_the_variables_named(pool, diary):
 @pytest.mark.slow
 async def test_an_http_server_that_was_restarted_is_greeted_anew(pool, diary):
     with served() as (process, url):
-        server = McpServerSpec(id=3, name="again", transport="http", url=url, timeout=20)
+        server = McpServerSpec(id=3, name="again", transport="http", url=url)
         assert await call(pool, server, "add", a=1, b=1) == "2"
         process.kill()
         process.wait()

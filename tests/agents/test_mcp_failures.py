@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -10,7 +11,11 @@ import pytest_asyncio
 from agents.errors import ToolFailed
 from agents.tools.mcp import McpPool, McpServerSpec
 from agents.tools.mcp.breaker import FIRST_PAUSE, LONGEST_PAUSE, TOLERATED, Breaker
-from tests.agents.mcp_parts import PLAIN, call, program, runs, tool, until
+from tests.agents.mcp_parts import PLAIN, call, patience, program, runs, tool, until
+from tests.clocks import loop_clock
+
+__all__ = ["patience"]  # a fixture
+pytestmark = pytest.mark.usefixtures("patience")
 
 
 class Clock:
@@ -33,11 +38,12 @@ async def pool(clock: Clock) -> AsyncIterator[McpPool]:
 
 
 @pytest.fixture
-def nowhere() -> McpServerSpec:
-    """A server whose port nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-    return McpServerSpec(id=9, name="gone", transport="http", url=f"http://127.0.0.1:{port}/mcp")
+def nowhere() -> Iterator[McpServerSpec]:
+    """A server whose port nobody listens on, nor can: it is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        yield McpServerSpec(id=9, name="gone", transport="http", url=f"http://127.0.0.1:{port}/mcp")
 
 
 async def test_a_server_that_dies_during_a_call_fails_that_call_and_runs_again_at_the_next(pool):
@@ -47,14 +53,15 @@ async def test_a_server_that_dies_during_a_call_fails_that_call_and_runs_again_a
         await call(pool, server, "tool.0", die=True)
     second = await call(pool, server, "tool.0")
     assert first != second
-    assert not runs(int(first))
+    await until(lambda: not runs(int(first)))
 
 
-async def test_a_death_fails_every_call_under_way(pool):
+async def test_a_death_fails_every_call_under_way(pool, tmp_path):
     server = program(PLAIN)
     await call(pool, server, "tool.0")
-    waiting = [asyncio.create_task(call(pool, server, "tool.0", wait=True)) for _ in range(3)]
-    await asyncio.sleep(0)
+    here = [tmp_path / str(number) for number in range(3)]
+    waiting = [asyncio.create_task(call(pool, server, "tool.0", wait=str(path))) for path in here]
+    await until(lambda: all(path.exists() for path in here))
     with pytest.raises(ToolFailed):
         await call(pool, server, "tool.0", die=True)
     failures = await asyncio.gather(*waiting, return_exceptions=True)
@@ -107,14 +114,23 @@ async def test_a_server_that_starts_slowly_costs_its_tools_and_not_the_answer(po
     assert pool.tools_for([tool(server, "tool.0")]) == []
 
 
-async def test_a_server_that_hangs_for_three_calls_is_started_again(pool):
-    server = program(PLAIN, timeout=1)
+async def test_a_server_that_hangs_for_three_calls_is_started_again(pool, tmp_path):
+    server = program(PLAIN, timeout=70)
     first = int(await call(pool, server, "tool.0"))
-    for _ in range(3):
-        with pytest.raises(ToolFailed, match="did not answer within"):
-            await call(pool, server, "tool.0", wait=True)
+    for number in range(3):
+        await hang(pool, server, tmp_path / str(number))
     assert int(await call(pool, server, "tool.0")) != first
     await until(lambda: not runs(first))
+
+
+async def hang(pool: McpPool, server: McpServerSpec, here: Path) -> None:
+    """Let a call reach the server, which makes this file, and wait for its answer in vain."""
+    waiting = asyncio.create_task(call(pool, server, "tool.0", wait=str(here)))
+    await until(here.exists)
+    with loop_clock() as forward:
+        forward(server.timeout)
+        with pytest.raises(ToolFailed, match="did not answer within 70 s"):
+            await waiting
 
 
 async def test_what_is_no_protocol_on_its_standard_output_is_overheard(pool, caplog):

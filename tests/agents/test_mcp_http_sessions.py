@@ -7,8 +7,11 @@ import pytest_asyncio
 
 from agents.errors import ToolFailed
 from agents.tools.mcp import McpPool, McpServerSpec
-from tests.agents.mcp_parts import call, until
+from tests.agents.mcp_parts import call, patience, until
 from tests.mcp_servers.sessions import SessionServer
+
+__all__ = ["patience"]  # a fixture
+pytestmark = pytest.mark.usefixtures("patience")
 
 
 @pytest.fixture
@@ -75,5 +78,5 @@ async def test_a_session_without_calls_is_closed_after_a_while_and_opened_again(
 
 async def test_a_changed_row_is_another_connection(pool, server):
     await call(pool, spec(server), "search")
-    changed = McpServerSpec(id=1, name="web", transport="http", url=server.url, timeout=5)
+    changed = McpServerSpec(id=1, name="web", transport="http", url=server.url, timeout=50)
     assert await call(pool, changed, "search") == "session 2"

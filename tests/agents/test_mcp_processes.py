@@ -11,9 +11,13 @@ import pytest
 
 from agents.errors import ToolFailed
 from agents.tools.mcp import McpPool
-from tests.agents.mcp_parts import PLAIN, call, program, runs, until
+from tests.agents.mcp_parts import PLAIN, call, patience, program, runs, until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+__all__ = ["patience"]  # a fixture
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+    pytest.mark.usefixtures("patience"),
+]
 REPOSITORY = Path(__file__).parents[2]
 # Starts a program that ends neither by SIGTERM nor with its parent, tells both process ids, and serves on.
 WITH_A_CHILD = f"""
@@ -32,8 +36,9 @@ OWNER = """
 import asyncio, sys
 import django
 django.setup()
-from agents.tools.mcp import McpPool
+from agents.tools.mcp import McpPool, session
 from tests.agents.mcp_parts import call, program
+session.WAIT_SECONDS = 60.0
 
 async def own():
     pool = McpPool()

@@ -13,9 +13,10 @@ from agents.errors import ToolFailed
 from agents.models import Agent, AgentMcpTool, McpServer
 from agents.tools.mcp import McpPool, McpServerSpec, read_mcp_tools, refresh
 from agents.tools.mcp.specs import told_name
-from tests.agents.mcp_parts import PLAIN, SCRIPTED, call, program
+from tests.agents.mcp_parts import PLAIN, SCRIPTED, call, patience, program
 
-pytestmark = pytest.mark.django_db(transaction=True)
+__all__ = ["patience"]  # a fixture
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("patience")]
 WEB = {"name": "web", "transport": "http", "url": "http://mcp:8000/mcp"}
 PROGRAM = {"name": "files", "transport": "stdio", "command": "uvx", "args": ["mcp-server-files"]}
 

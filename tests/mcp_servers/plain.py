@@ -49,7 +49,8 @@ def call(request) -> None:
     arguments = request["params"].get("arguments") or {}
     if arguments.get("die"):
         os._exit(1)
-    if arguments.get("wait"):
+    if here := arguments.get("wait"):
+        open(here, "w").close()
         return
     if arguments.get("change"):
         print(json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}), flush=True)
