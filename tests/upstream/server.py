@@ -15,6 +15,8 @@ from tests.upstream.script import Script, Scripts
 from tests.upstream.steps import Step, answers, fails
 from tests.upstream.wire import error, model_list
 
+MODELS = ["gpt-test"]
+
 
 class Upstream:
     """A scripted provider on a port of its own, for as long as the `with` block lasts.
@@ -35,7 +37,7 @@ class Upstream:
         loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop,
     ) -> None:
         # What GET /v1/models answers: the names, or a step such as fails(401).
-        self.models: list[str] | Step = ["gpt-test"]
+        self.models: list[str] | Step = MODELS
         self.requests: list[Received] = []
         # Chat requests that came when the script was at its end: a test that leaves some has gone wrong.
         self.unscripted: list[Received] = []
@@ -105,6 +107,7 @@ class Upstream:
         self.wait_until_idle()
         self._scripts = Scripts(None)
         self.requests, self.unscripted = [], []
+        self.models = MODELS
 
     def release(self) -> None:
         """Let all requests that are open now go on past the point where they stall or hang."""
