@@ -16,7 +16,7 @@ TOO_LATE = {
 
 def test_a_run_is_ended_in_mid_answer(live: Live, upstream: Upstream):
     upstream.turns(stalls("One two"))
-    response = ask(live, "hasty", stream=True)
+    response = ask(live, "hurried", stream=True)
     events = events_of(response)
     assert text_of(events) == "One two"
     assert events[-1] == {"error": TOO_LATE}

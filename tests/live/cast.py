@@ -11,7 +11,7 @@ handy       has tools of its own: agent_ask, calculator, current_time; may make 
 steward     asks other agents; its model is steward-model; ten LLM and fifty tool calls
 expert      without tools; its model is expert-model
 critic      without tools; its model is critic-model
-hurried     asks other agents, in runs of two seconds
+hurried     asks other agents; its runs may take seven seconds, so that something has come by then on a busy machine
 showing, thinking, hiding   ask other agents; their tool activity is tool_calls, reasoning, hidden
 bare        has a tool, and a model that is known to take none
 
@@ -79,7 +79,7 @@ def make_askers(provider: Provider, model: LanguageModel) -> None:
     for name, tools in (("steward", ["agent_ask"]), ("expert", []), ("critic", [])):
         own = LanguageModel.objects.create(provider=provider, name=f"{name}-model")
         Agent.objects.create(name=name, model=own, tools=tools)
-    Agent.objects.create(name="hurried", model=model, tools=["agent_ask"], run_timeout=2)
+    Agent.objects.create(name="hurried", model=model, tools=["agent_ask"], run_timeout=7)
     for name, activity in (("showing", "tool_calls"), ("thinking", "reasoning"), ("hiding", "hidden")):
         Agent.objects.create(name=name, model=model, tools=["agent_ask"], tool_activity=activity)
     bare = LanguageModel.objects.create(provider=provider, name="bare-model", tools=False)

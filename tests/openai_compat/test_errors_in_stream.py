@@ -85,7 +85,7 @@ def test_the_openai_package_raises_it(client: openai.OpenAI, upstream: Upstream,
 
 def test_the_time_limit_ends_a_stream_that_has_begun(live: Live, upstream: Upstream):
     upstream.turns(stalls("One"))
-    *chunks, failure = raw.chat(live, model="openfang:hasty", stream=True).chunks()
+    *chunks, failure = raw.chat(live, model="openfang:hurried", stream=True).chunks()
     assert [one["choices"][0]["delta"].get("content") for one in chunks] == [None, "One"]
     assert strict.error(failure).code == "run_timeout"
 
