@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 
 import pytest
@@ -12,25 +12,26 @@ from agents.errors import AgentError, ProviderError, ProviderTimeout, RunTimeout
 from agents.providers import Providers
 from agents.providers.attempts import ask
 from agents.types import Delta, LLMCallEnded, LLMCallStarted, Message, ModelRequest, ModelSpec, ProviderSpec
+from tests.clocks import loop_clock
 from tests.upstream import Step, Upstream, answers, cuts, error_frame, fails, hangs, junk, says, stalls
 
 NOW = {"retry-after": "0"}
+IDLE_SECONDS = 60
 FIRST, SECOND, THIRD = "first-model", "second-model", "third-model"
 
 
 @pytest.fixture
 async def providers() -> AsyncIterator[Providers]:
-    providers = Providers(idle_seconds=60)
+    providers = Providers(idle_seconds=IDLE_SECONDS)
     yield providers
     await providers.aclose()
 
 
 @pytest.fixture
-async def impatient() -> AsyncIterator[Providers]:
-    """Providers that give up a silence soon: nothing that answers may be as slow, on a busy machine either."""
-    providers = Providers(idle_seconds=1.5)
-    yield providers
-    await providers.aclose()
+async def forward() -> AsyncIterator[Callable[[float], None]]:
+    """Puts the clock forward by which silence and a run's time are measured."""
+    with loop_clock() as forward:
+        yield forward
 
 
 @pytest.fixture
@@ -51,12 +52,19 @@ class Asked:
 
 
 async def asked(
-    providers: Providers, upstream: Upstream, *names: str, seconds: float = 30, base_url: str = ""
+    providers: Providers,
+    upstream: Upstream,
+    *names: str,
+    seconds: float = 3600,
+    base_url: str = "",
+    heard: Callable[[], None] = lambda: None,
+    into: Asked | None = None,
 ) -> Asked:
+    """Ask, within so many seconds, call `heard` with each piece of the answer, and note `into` what becomes of it."""
     provider = ProviderSpec("scripted", "Scripted", "openai", base_url or upstream.base_url)
     models = tuple(ModelSpec(name, provider) for name in names or (FIRST,))
     deadline = asyncio.get_running_loop().time() + seconds
-    result, model = Asked(), ""
+    result, model = into or Asked(), ""
     try:
         async with aclosing(ask(providers, models, ModelRequest([Message("user", "Hi")], deadline))) as events:
             async for event in events:
@@ -66,6 +74,7 @@ async def asked(
                     result.calls.append((model, event.error_code))
                 elif isinstance(event, Delta):
                     result.text += event.text
+                    heard()
     except AgentError as error:
         result.error = error
     return result
@@ -98,9 +107,17 @@ async def test_what_may_pass_is_asked_again(providers: Providers, upstream: Upst
 
 
 @pytest.mark.parametrize("step", [hangs(), stalls("")])
-async def test_silence_may_pass_too(impatient: Providers, upstream: Upstream, step: Step):
+async def test_silence_may_pass_too(
+    providers: Providers, upstream: Upstream, forward: Callable[[float], None], step: Step
+):
     upstream.turns(step, says("Hello"))
-    result = await asked(impatient, upstream)
+    result = Asked()
+    asking = asyncio.create_task(asked(providers, upstream, into=result))
+    await upstream.received(1)
+    while not result.calls:
+        forward(IDLE_SECONDS)
+        await asyncio.sleep(0)
+    await asking
     assert (result.text, result.calls) == ("Hello", [(FIRST, "provider_timeout"), (FIRST, "")])
 
 
@@ -151,12 +168,19 @@ async def test_a_retry_after_that_is_no_number_of_seconds_is_not_believed(provid
 
 
 @pytest.mark.parametrize("step", [cuts("Hello"), stalls("Hello")])
-async def test_nothing_is_asked_again_after_the_first_word(impatient: Providers, upstream: Upstream, step: Step):
+async def test_nothing_is_asked_again_after_the_first_word(
+    providers: Providers, upstream: Upstream, forward: Callable[[float], None], step: Step
+):
     upstream.turns(step)
-    result = await asked(impatient, upstream, FIRST, SECOND)
+    result = await asked(providers, upstream, FIRST, SECOND, heard=lambda: call_soon(forward, IDLE_SECONDS))
     assert result.text == "Hello"
     assert isinstance(result.error, ProviderError)
     assert len(upstream.requests) == 1
+
+
+def call_soon(function: Callable[[float], None], seconds: float) -> None:
+    """Call a function once whoever runs now waits for what comes next."""
+    asyncio.get_running_loop().call_soon(function, seconds)
 
 
 async def test_a_thought_is_a_first_word_too(providers: Providers, upstream: Upstream):
@@ -208,11 +232,13 @@ async def test_a_provider_that_is_not_there_is_unavailable(providers: Providers,
     assert result.calls == [(FIRST, "provider_unavailable")] * 3
 
 
-async def test_a_silent_provider_is_given_up(impatient: Providers, upstream: Upstream):
+async def test_a_silent_provider_is_given_up(
+    providers: Providers, upstream: Upstream, forward: Callable[[float], None]
+):
     upstream.turns(stalls("Hello"))
-    result = await asked(impatient, upstream)
+    result = await asked(providers, upstream, heard=lambda: call_soon(forward, IDLE_SECONDS))
     assert isinstance(result.error, ProviderTimeout)
-    assert str(result.error) == "Scripted was silent for 1.5 s."
+    assert str(result.error) == "Scripted was silent for 60 s."
     await upstream.requests[0].client_gone.seen()
 
 
@@ -222,9 +248,12 @@ async def test_the_runs_deadline_comes_before_patience(providers: Providers, ups
     assert isinstance(result.error, RunTimeout)
 
 
-async def test_words_that_keep_coming_are_not_silence(impatient: Providers, upstream: Upstream):
+async def test_words_that_keep_coming_are_not_silence(
+    providers: Providers, upstream: Upstream, forward: Callable[[float], None]
+):
     upstream.turns(says([str(digit) for digit in range(10)], interval=0.2))
-    assert (await asked(impatient, upstream)).text == "0123456789"
+    result = await asked(providers, upstream, heard=lambda: call_soon(forward, IDLE_SECONDS - 20))
+    assert result.text == "0123456789"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -242,7 +271,7 @@ async def test_an_address_without_an_answer_is_out_of_reach_and_neither_silent_n
     monkeypatch.setattr("agents.providers.openai_compatible.CONNECT_SECONDS", 0.1)
     providers = Providers(idle_seconds=60)
     try:
-        result = await asked(providers, upstream, base_url=full, seconds=30)
+        result = await asked(providers, upstream, base_url=full)
     finally:
         await providers.aclose()
     assert str(result.error) == "Scripted cannot be reached (ConnectionTimeoutError)."
