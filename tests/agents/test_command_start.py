@@ -9,7 +9,7 @@ import sqlite3
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,14 @@ def alive(pid: int) -> bool:
 
 
 def children(pid: int) -> list[int]:
-    stats = (path.read_text() for path in Path("/proc").glob("[0-9]*/stat") if path.exists())
-    fields = [(int(stat.split()[0]), int(stat.rsplit(")", 1)[1].split()[1])) for stat in stats]
+    fields = [(int(stat.split()[0]), int(stat.rsplit(")", 1)[1].split()[1])) for stat in stats()]
     return [child for child, parent in fields if parent == pid]
+
+
+def stats() -> Iterator[str]:
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            yield path.read_text()
 
 
 def rows(installation: Installation, query: str) -> list[tuple[str, ...]]:
