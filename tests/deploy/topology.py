@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ import openai
 from tests.deploy.names import Names
 from tests.live import Live
 from tests.live.server import ROOT
-from tests.services import Postgres, Redis, Service
+from tests.services import Postgres, Redis, Service, free_port
 
 KEY = "of_a-key-for-the-topology-of-two"
 CADDY = Path(sys.executable).with_name("caddy")  # that of requirements-dev.txt: a system's own may be older
@@ -152,12 +151,6 @@ def _proxy(directory: Path, workers: int, names: int) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _ready(url: str) -> bool:
