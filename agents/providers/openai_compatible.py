@@ -47,7 +47,7 @@ class OpenAICompatible:
         response = await self._ask(model, request)
         try:
             reader = ChunkReader(model.provider.api_key)
-            while data := await self._within(request, model, response.content.readany()):
+            while data := await self._within(request, model, _more(response.content)):
                 for delta in reader.read(data):
                     yield delta
                 if reader.done:
@@ -120,10 +120,24 @@ class OpenAICompatible:
             raise RunTimeout("The run reached its time limit.") from None
 
 
+async def _more(content: aiohttp.StreamReader) -> bytes:
+    """Wait for more of an answer. What came before the connection broke is handed over before that is raised."""
+    try:
+        return await content.readany()
+    except aiohttp.ClientError as broken:
+        # aiohttp keeps it, but raises first: a caller that was busy meanwhile would lose the end of the answer.
+        content.set_exception(None)  # type: ignore[arg-type]
+        rest = content.read_nowait()
+        content.set_exception(broken)
+        if not rest:
+            raise
+        return rest
+
+
 async def _read_end(response: aiohttp.ClientResponse) -> None:
     """Read the end of an answer that is complete, so that its connection can serve the next call."""
     if not response.content.at_eof():
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, aiohttp.ClientError):
             async with asyncio.timeout(END_SECONDS):
                 await response.content.readany()
 

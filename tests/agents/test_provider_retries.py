@@ -8,12 +8,35 @@ from contextlib import aclosing
 
 import pytest
 
-from agents.errors import AgentError, ProviderError, ProviderTimeout, RunTimeout
+from agents.errors import AgentError, ProviderError, ProviderTimeout, ProviderUnavailable, RunTimeout
 from agents.providers import Providers
 from agents.providers.attempts import ask
-from agents.types import Delta, LLMCallEnded, LLMCallStarted, Message, ModelRequest, ModelSpec, ProviderSpec
+from agents.types import (
+    Delta,
+    FinishReason,
+    LLMCallEnded,
+    LLMCallStarted,
+    Message,
+    ModelRequest,
+    ModelSpec,
+    ProviderSpec,
+)
 from tests.clocks import loop_clock
-from tests.upstream import Step, Upstream, answers, cuts, error_frame, fails, hangs, junk, says, stalls
+from tests.upstream import (
+    DONE,
+    Mark,
+    Step,
+    Upstream,
+    answers,
+    chunk,
+    cuts,
+    error_frame,
+    fails,
+    hangs,
+    junk,
+    says,
+    stalls,
+)
 
 NOW = {"retry-after": "0"}
 IDLE_SECONDS = 60
@@ -181,6 +204,34 @@ async def test_nothing_is_asked_again_after_the_first_word(
 def call_soon(function: Callable[[float], None], seconds: float) -> None:
     """Call a function once whoever runs now waits for what comes next."""
     asyncio.get_running_loop().call_soon(function, seconds)
+
+
+@pytest.mark.parametrize("end", [Mark.CUT, Mark.RESET])
+@pytest.mark.parametrize("complete", [False, True])
+async def test_what_came_before_a_break_is_read_by_whoever_was_busy_meanwhile(
+    providers: Providers, end: Mark, complete: bool
+):
+    with Upstream() as upstream:
+        upstream.turns(
+            junk([chunk({"content": "One"}), Mark.HOLD, chunk({"content": " two"}), *[DONE] * complete, end])
+        )
+        provider = ProviderSpec("scripted", "Scripted", "openai", upstream.base_url)
+        deadline = asyncio.get_running_loop().time() + 60
+        request = ModelRequest([Message("user", "Hi")], deadline)
+        async with aclosing(providers.stream(ModelSpec(FIRST, provider), request)) as deltas:
+            assert (await anext(deltas)).text == "One"
+            [asked] = upstream.requests
+            asked.release()
+            await asked.answered.seen()
+            await asyncio.to_thread(upstream.stop)
+            for _ in range(10):  # turns of the loop, in which the end and the break arrive
+                await asyncio.sleep(0)
+            assert (await anext(deltas)).text == " two"
+            if complete:
+                assert (await anext(deltas)).finish_reason == FinishReason.STOP
+            else:
+                with pytest.raises(ProviderUnavailable):
+                    await anext(deltas)
 
 
 async def test_a_thought_is_a_first_word_too(providers: Providers, upstream: Upstream):
