@@ -15,8 +15,8 @@ NO_RETRY = {"x-should-retry": "false"}
 
 @pytest.fixture(scope="module")
 def keyed_server(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A server whose agent `keyed` uses a provider that wants a key; one second of silence is enough."""
-    env = {"SCRIPTED_KEY": SECRET, "OPENFANG_PROVIDER_IDLE_SECONDS": "1", "OPENFANG_LOG_LEVEL": "DEBUG"}
+    """A server whose agent `keyed` uses a provider that wants a key and may be silent for ten seconds."""
+    env = {"SCRIPTED_KEY": SECRET, "OPENFANG_PROVIDER_IDLE_SECONDS": "10", "OPENFANG_LOG_LEVEL": "DEBUG"}
     live = Live(tmp_path_factory.mktemp("keyed"), env=env)
     with Colleague(live.env) as colleague:
         colleague.does("from django.core.management import call_command; call_command('migrate', verbosity=0)")
@@ -95,7 +95,7 @@ def test_a_provider_that_falls_silent_is_given_up_after_the_time_of_the_setting(
     response = ask(keyed, "keyed", stream=True)
     events = events_of(response)
     assert text_of(events) == "Hello"
-    assert events[-1]["error"]["message"] == "keyed was silent for 1 s."
+    assert events[-1]["error"]["message"] == "keyed was silent for 10 s."
     row = row_of(keyed, response)
     assert (row["status"], row["error_code"]) == ("failed", "provider_timeout")
     assert upstream.requests[0].client_gone.wait(60)
