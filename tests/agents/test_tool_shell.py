@@ -12,6 +12,7 @@ import pytest
 from agents.errors import ToolFailed
 from agents.tools import sandbox, shell
 from tests.agents.tool_parts import Caller
+from tests.clocks import loop_clock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 needs_sandbox = pytest.mark.skipif(not sandbox.available(), reason=str(sandbox.refusal()))
@@ -126,8 +127,11 @@ async def test_there_is_no_input_and_no_terminal(sh):
 
 
 async def test_a_command_that_takes_too_long_is_stopped_and_what_it_said_is_kept(sh, mark):
-    answer = await sh.run(f"echo begun; sleep 600; echo {mark}", 2)
-    assert answer == "begun\n[Stopped: the time limit of 2 s was reached.]"
+    running = await started(sh, f"echo begun; echo > ready; sleep 600; echo {mark}")
+    with loop_clock() as forward:
+        forward(60)
+        answer = await running
+    assert answer == "begun\n[Stopped: the time limit of 60 s was reached.]"
     assert marked_processes(mark) == []
 
 
