@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 async def ledger() -> AsyncIterator[Ledger]:
-    ledger = Ledger()
+    ledger = Ledger(open_seconds=60)
     await asyncio.to_thread(ledger.start)
     yield ledger
     await asyncio.to_thread(ledger.stop)
