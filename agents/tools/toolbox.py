@@ -83,7 +83,7 @@ class RunTools:
         if tool is None:
             known = ", ".join([*self._tools, *sorted(self._client_names)]) or "none"
             return f"Error: there is no tool {call.function.name[:64]!r}. Your tools: {known}.", True
-        seconds = min(tool.timeout, deadline - asyncio.get_running_loop().time())
+        seconds = max(0.0, min(tool.timeout, deadline - asyncio.get_running_loop().time()))
         try:
             async with asyncio.timeout(seconds):
                 return _fit(await tool.call(self._context, call.function.arguments), tool.max_result), False
