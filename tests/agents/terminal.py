@@ -61,7 +61,8 @@ class Terminal:
         while until not in self.plain:
             assert time.monotonic() < deadline, f"{until!r} is not shown:\n{self.plain}"
             self.type(key)
-            again = time.monotonic() + 2
+            # A program that is only slow must not get a second one, at its next prompt.
+            again = time.monotonic() + 10
             while until not in self.plain and (left := again - time.monotonic()) > 0:
                 self._read(left)
         return self.read_until(until)
