@@ -4,7 +4,7 @@ from agents.shedding import REMOVED, shed_oldest_results
 from agents.types import Message
 from tests.agents.acting import asks, results
 from tests.live import Live
-from tests.live.asking import ask, content_of, row_of
+from tests.live.asking import ask, content_of, row_of, somebody
 from tests.upstream import Upstream, fails, says
 from tests.upstream.wire import error
 
@@ -44,7 +44,7 @@ def test_a_conversation_without_results_is_refused_with_the_code_that_clients_kn
 
 def test_when_nothing_is_left_to_remove_the_run_fails(live: Live, upstream: Upstream):
     upstream.turns(asks("nobody", "?"), TOO_LONG, TOO_LONG)
-    response = ask(live, "handy")
+    response = ask(live, "handy", user=somebody())
     assert response.status_code == 400
     assert response.json()["error"]["code"] == "context_length_exceeded"
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.agents.acting import asking, asks, asks_all, offered, results, turns_of
 from tests.live import Live
-from tests.live.asking import ask, content_of, events_of, row_of, text_of
+from tests.live.asking import ask, content_of, events_of, row_of, somebody, text_of
 from tests.upstream import Upstream, calls, hangs, says
 
 OUT_OF_CALLS = ("user", "You have no tool calls left. Answer now with what you have, and say what is missing.")
@@ -56,7 +56,7 @@ def test_calls_beyond_the_limit_are_not_executed(live: Live, upstream: Upstream)
 def test_the_time_of_a_run_ends_its_tool_and_then_the_run(live: Live, upstream: Upstream):
     upstream.model("expert-model").turns(hangs())
     upstream.turns(asks("expert", "How long?"), says("Too late."))
-    response = ask(live, "hurried")
+    response = ask(live, "hurried", user=somebody())
     assert response.status_code == 504
     assert response.json()["error"]["code"] == "run_timeout"
     assert upstream.requests[1].client_gone.wait(60)
@@ -69,7 +69,7 @@ def test_the_time_of_a_run_ends_its_tool_and_then_the_run(live: Live, upstream: 
 
 def test_the_same_call_again_and_again_is_warned_of_and_then_ends_the_run(live: Live, upstream: Upstream):
     upstream.model("steward-model").turns(*(asks("nobody", "?") for _ in range(4)))
-    response = ask(live, "steward")
+    response = ask(live, "steward", user=somebody())
     assert response.status_code == 502
     assert response.json()["error"] == {"message": LOOP, "type": "api_error", "param": None, "code": "tool_loop"}
     first, second, third = results(upstream.requests[-1])
@@ -81,7 +81,7 @@ def test_the_same_call_again_and_again_is_warned_of_and_then_ends_the_run(live: 
 
 def test_in_a_stream_the_loop_is_named_by_the_last_frame(live: Live, upstream: Upstream):
     upstream.model("steward-model").turns(*(asks("nobody", "?") for _ in range(4)))
-    *chunks, last = events_of(ask(live, "steward", stream=True))
+    *chunks, last = events_of(ask(live, "steward", user=somebody(), stream=True))
     assert last["error"]["code"] == "tool_loop"
     assert all(chunk["choices"][0]["finish_reason"] is None for chunk in chunks)
 
