@@ -10,13 +10,14 @@ from tests.upstream import Upstream, Usage
 
 pytestmark = pytest.mark.slow
 
+# Ten seconds on: entering it, which waits for the server's own writing, must not take longer.
 ENTER = """
 from datetime import timedelta
 from django.utils import timezone
 from agents.models import LanguageModel, ModelPrice
 model = LanguageModel.objects.get(name="scripted-model")
 before = {"prompt_price": model.prompt_price, "cached_price": model.cached_price, "completion_price": 6}
-ModelPrice.objects.enter(model, before, {**before, "prompt_price": 15}, timezone.now() + timedelta(seconds=1))
+ModelPrice.objects.enter(model, before, {**before, "prompt_price": 15}, timezone.now() + timedelta(seconds=10))
 """
 PRICE = "SELECT prompt_price FROM agents_languagemodel WHERE name = 'scripted-model'"
 HISTORY = "SELECT history_change_reason FROM agents_historicallanguagemodel WHERE name = 'scripted-model'"
