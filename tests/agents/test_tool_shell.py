@@ -28,6 +28,12 @@ class Shell(Caller):
         return await shell.run(command, self.workspace, seconds, in_sandbox=self.in_sandbox)
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for the end of what was killed as long as that takes on a busy machine."""
+    monkeypatch.setattr(shell, "END_SECONDS", 60)
+
+
 @pytest.fixture(params=[pytest.param(True, marks=needs_sandbox, id="sandbox"), pytest.param(False, id="bare")])
 def sh(request: pytest.FixtureRequest, tmp_path: Path) -> Shell:
     return Shell(tmp_path, request.param)
