@@ -41,9 +41,8 @@ class Flow:
         What waits at the front of the buffer changes with each byte sent, and only then.
         """
         transport = self.transport
-        unsent = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
         buffer, offset = self._front
-        if not unsent or buffer is not transport.dataBuffer or offset != transport.offset:
+        if not transport.waits_for_room or buffer is not transport.dataBuffer or offset != transport.offset:
             self._front = (transport.dataBuffer, transport.offset)
             self._moved = now
         return now - self._moved > patience

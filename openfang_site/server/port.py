@@ -14,6 +14,7 @@ from twisted.internet import tcp
 from openfang_site.listener import BACKLOG, start_listening
 from openfang_site.seats import Seat
 from openfang_site.server.reactor import reactor
+from openfang_site.server.transport import Transport
 
 # For a worker with fewer connections to take the next one first; with it, 16 at once were divided 8 and 8.
 WAIT_SECONDS = 0.001
@@ -22,6 +23,7 @@ WAIT_SECONDS = 0.001
 class SharedPort(tcp.Port):
     """Takes one connection at a time, and after workers that have fewer."""
 
+    transport = Transport
     seat: Seat
     _has_waited = False
 

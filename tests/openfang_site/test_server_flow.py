@@ -54,6 +54,12 @@ def test_large_answers_arrive_whole(server):
     assert body.endswith(b"0\r\n\r\n")
 
 
+def test_a_client_is_not_cut_for_what_is_only_about_to_be_sent():
+    with serving(linger_seconds=0.004) as server:  # looked at every millisecond
+        for _ in range(100):
+            assert server.get("/large?1")[1].endswith(b"0\r\n\r\n")
+
+
 def test_a_client_that_leaves_in_mid_stream_is_noticed(server):
     with server.ask("GET /patient HTTP/1.1") as connection:
         read_until(connection, b"first\r\n")
