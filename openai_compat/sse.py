@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from django.http.response import HttpResponseBase
 
@@ -28,23 +28,26 @@ class RunReader:
     def __init__(self, events: AsyncGenerator[Event, None]) -> None:
         self._events: deque[Event] = deque()
         self._characters = 0
-        self._some = asyncio.Event()
         self._room = asyncio.Event()
-        self._task = asyncio.create_task(self._read(events))
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._patient_until = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._read(events))
 
     async def _read(self, events: AsyncGenerator[Event, None]) -> None:
         try:
             async with aclosing(events):
                 async for event in events:
                     self._events.append(event)
-                    self._some.set()
+                    self._wake()
                     if type(event) is Delta:
                         self._characters += len(event.text) + len(event.reasoning)
                     if len(self._events) >= READ_AHEAD or self._characters >= READ_AHEAD_CHARACTERS:
                         self._room.clear()
                         await self._room.wait()
         finally:
-            self._some.set()
+            self._wake()
 
     async def first(self) -> None:
         """Wait a little for the first event. Raises what the run fails with before it has answered anything."""
@@ -63,20 +66,37 @@ class RunReader:
         self._events.clear()
         self._characters = 0
         self._room.set()
-        if not self._task.done():
-            self._some.clear()
-        elif not taken:
+        if not taken and self._task.done():
             await self._task
         return taken
 
     async def _wait(self, seconds: float) -> None:
-        if not self._some.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._some.wait()
+        """Wait until there are events, the run is over, or the seconds are."""
+        if self._events or self._task.done():
+            return
+        self._patient_until = self._loop.time() + seconds
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._patient_until, self._look)
+        self._waiter = self._loop.create_future()
+        await self._waiter
+
+    def _look(self) -> None:
+        """End a wait that has been long enough. One timer serves many waits: one for each costs more than a chunk."""
+        self._timer = None
+        if self._waiter is not None and self._loop.time() < self._patient_until:
+            self._timer = self._loop.call_at(self._patient_until, self._look)
+        else:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._waiter = None
 
     async def aclose(self) -> None:
         """End the run, if it is not over, and wait until it has cleaned up."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._task.cancel()
         await asyncio.wait((self._task,))
         if not self._task.cancelled():

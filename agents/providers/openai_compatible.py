@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -32,7 +32,6 @@ class OpenAICompatible:
         self._idle_seconds = idle_seconds
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             headers={"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "openfang"},
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -44,22 +43,27 @@ class OpenAICompatible:
 
     async def stream(self, model: ModelSpec, request: ModelRequest) -> AsyncGenerator[Delta, None]:
         """Ask the model and yield its answer as it comes; the last delta has the finish reason and the usage."""
-        response = await self._ask(model, request)
         try:
-            reader = ChunkReader(model.provider.api_key)
-            while data := await self._within(request, model, _more(response.content)):
-                for delta in reader.read(data):
+            response = await self._ask(model, request)
+            try:
+                reader = ChunkReader(model.provider.api_key)
+                while data := await _more(response.content):
+                    for delta in reader.read(data):
+                        yield delta
+                    if reader.done:
+                        await _read_end(response)
+                        break
+                for delta in reader.end():
                     yield delta
-                if reader.done:
-                    await _read_end(response)
-                    break
-            for delta in reader.end():
-                yield delta
+            finally:
+                # Closed, not released: what the provider might still send is not worth waiting for.
+                response.release() if response.content.at_eof() else response.close()
+        except aiohttp.SocketTimeoutError:
+            raise ProviderTimeout(f"{model.provider.label} was silent for {self._patience(model):g} s.") from None
         except aiohttp.ClientError as error:
             raise ProviderUnavailable(f"{model.provider.label} broke off in mid-answer.") from error
-        finally:
-            # Closed, not released: what the provider might still send is not worth waiting for.
-            response.release() if response.content.at_eof() else response.close()
+        except TimeoutError:
+            raise RunTimeout("The run reached its time limit.") from None
         if reader.finish_reason is None and not reader.done:
             raise ProviderUnavailable(f"{model.provider.label} broke off in mid-answer.")
         yield Delta(finish_reason=reader.finish_reason or FinishReason.STOP, usage=reader.usage, model=reader.model)
@@ -76,14 +80,22 @@ class OpenAICompatible:
         refused = self._refused_parameters.setdefault((provider.base_url, model.name), set())
         body = {name: value for name, value in _body(model, request).items() if name not in refused}
         while True:
-            sending = self._session.post(url, data=msgspec.json.encode(body), headers=headers, allow_redirects=False)
+            rest = request.deadline - asyncio.get_running_loop().time()
+            if rest <= 0:
+                raise TimeoutError
+            timeout = aiohttp.ClientTimeout(total=rest, sock_connect=CONNECT_SECONDS, sock_read=self._patience(model))
+            data = msgspec.json.encode(body)
             try:
-                response = cast("aiohttp.ClientResponse", await self._within(request, model, sending))
+                response = await self._session.post(
+                    url, data=data, headers=headers, allow_redirects=False, timeout=timeout
+                )
             except (aiohttp.ClientError, OSError) as error:
+                if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+                    raise
                 raise ProviderUnavailable(f"{provider.label} cannot be reached ({type(error).__name__}).") from error
             if response.status == 200:
                 return response
-            said = await self._error_body(model, request, response)
+            said = await self._error_body(model, response)
             parameter = refused_parameter(response.status, said)
             if parameter not in body:
                 raise refusal(model, response.status, said, response.headers)
@@ -91,33 +103,23 @@ class OpenAICompatible:
             refused.add(parameter)
             del body[parameter]
 
-    async def _error_body(self, model: ModelSpec, request: ModelRequest, response: aiohttp.ClientResponse) -> bytes:
+    async def _error_body(self, model: ModelSpec, response: aiohttp.ClientResponse) -> bytes:
         body = b""
         try:
-            while len(body) < ERROR_BODY_BYTES and (
-                data := await self._within(request, model, response.content.readany())
-            ):
+            while len(body) < ERROR_BODY_BYTES and (data := await response.content.readany()):
                 body += data
+        except aiohttp.SocketTimeoutError:
+            raise
         except aiohttp.ClientError:
             logger.info("%s broke off while it said why it refused a request.", model.provider.label)
         finally:
             response.close()
         return body
 
-    async def _within(self, request: ModelRequest, model: ModelSpec, waiting: Any) -> Any:
-        """Await, but not beyond the idle time, nor beyond the run's deadline."""
-        now = asyncio.get_running_loop().time()
+    def _patience(self, model: ModelSpec) -> float:
+        """Return for how many seconds a provider may be silent."""
         # The embedded model says nothing to a request that waits for its turn.
-        idle_seconds = EMBEDDED_IDLE_SECONDS if model.provider.kind == "embedded" else self._idle_seconds
-        try:
-            async with asyncio.timeout_at(min(now + idle_seconds, request.deadline)):
-                return await waiting
-        except aiohttp.ConnectionTimeoutError:  # a TimeoutError, too, but neither the idle time's nor the deadline's
-            raise
-        except TimeoutError:
-            if now + idle_seconds < request.deadline:
-                raise ProviderTimeout(f"{model.provider.label} was silent for {idle_seconds:g} s.") from None
-            raise RunTimeout("The run reached its time limit.") from None
+        return EMBEDDED_IDLE_SECONDS if model.provider.kind == "embedded" else self._idle_seconds
 
 
 async def _more(content: aiohttp.StreamReader) -> bytes:
