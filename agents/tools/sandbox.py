@@ -24,6 +24,7 @@ CONFIGURATION = (
     "/etc/ssl/certs",
     "/etc/ssl/openssl.cnf",
 )
+TRY_SECONDS = 10
 NETWORK = ("/etc/hosts", "/etc/nsswitch.conf", "/etc/resolv.conf")
 DESCRIBED = (
     "Commands run in a sandbox (bubblewrap): they can write only to the agent's workspace and read only the system's "
@@ -56,8 +57,10 @@ def refusal() -> str | None:
     with tempfile.TemporaryDirectory(prefix="openfang-sandbox-") as folder:
         command = sandboxed(["/bin/sh", "-c", "exit 0"], Path(folder))
         try:
-            tried = subprocess.run(command, env={"PATH": PATH}, capture_output=True, check=False, timeout=10)
-        except (OSError, subprocess.TimeoutExpired) as error:
+            tried = subprocess.run(command, env={"PATH": PATH}, capture_output=True, check=False, timeout=TRY_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None  # slow is not refused: if it hangs again, so do the commands, but none runs outside of it
+        except OSError as error:
             return f"bubblewrap does not start: {error}"
     if tried.returncode == 0:
         return None

@@ -304,3 +304,12 @@ def test_a_bubblewrap_that_does_not_work_is_not_relied_on(forgotten, monkeypatch
     monkeypatch.setenv("PATH", str(tmp_path))
     assert not sandbox.available()
     assert "bubblewrap does not work here: No permissions to create a new namespace" in sandbox.describe()
+
+
+def test_a_bubblewrap_that_is_slow_to_start_is_still_relied_on(forgotten, monkeypatch, tmp_path):
+    program = tmp_path / "bwrap"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sandbox, "TRY_SECONDS", 0.1)
+    assert sandbox.available()
