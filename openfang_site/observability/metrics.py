@@ -64,7 +64,9 @@ class Presence:
 
 presence = Presence()
 
+# In the order in which they are read: when nobody is being answered, what is read after it has all answers.
 FIGURES: Sequence[Figure] = (
+    Reading("openfang_requests_in_flight", "Requests to /v1 under way.", read=lambda: {(): presence.in_flight}),
     requests,
     durations,
     first_tokens,
@@ -77,7 +79,6 @@ FIGURES: Sequence[Figure] = (
     fallbacks,
     tools,
     responses,
-    Reading("openfang_requests_in_flight", "Requests to /v1 under way.", read=lambda: {(): presence.in_flight}),
     Reading(
         "openfang_usage_writer_queue_length",
         "Usage rows that wait to be written.",
@@ -105,11 +106,13 @@ def count(closed: Iterable[Entry], **_: object) -> None:
     for entry in closed:
         row = entry.row
         streamed = "true" if row.streamed else "false"
-        requests.add(row.agent_name, str(row.status), streamed)
         durations.observe(row.agent_name, streamed, milliseconds=row.duration_ms or 0)
         if row.first_token_ms is not None:
             first_tokens.observe(row.agent_name, milliseconds=row.first_token_ms)
         _count_steps(row, entry.steps or [])
+        requests.add(
+            row.agent_name, str(row.status), streamed
+        )  # last: whoever reads of it reads what it has taken, too
 
 
 def _count_steps(row: UsageRecord, steps: list[UsageStep]) -> None:

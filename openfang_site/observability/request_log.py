@@ -40,9 +40,9 @@ async def logged(app: Any, scope: dict[str, Any], receive: Any, send: Any, *, is
         status = 500
         raise
     finally:
-        presence.in_flight -= is_api
         if is_api:
             responses.add(str(status))
+        presence.in_flight -= is_api
         if logger.isEnabledFor(logging.INFO):
             _write(_of_answer(scope, status, request_id, time.perf_counter() - began))
 
