@@ -4,6 +4,7 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.live import Live
+from tests.live.asking import TIMEOUT
 
 
 class Figures:
@@ -33,7 +34,7 @@ class Figures:
 
 
 def figures(live: Live) -> Figures:
-    response = httpx2.get(f"{live.url}/metrics", verify=False)
+    response = httpx2.get(f"{live.url}/metrics", timeout=TIMEOUT, verify=False)
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     return Figures(response.text)

@@ -17,10 +17,18 @@ NOW = {"retry-after": "0"}
 Growth = Callable[..., float]
 
 
+CLOSED = """
+SELECT count(*) AS requests FROM agents_usagerecord
+WHERE status != 'running' AND worker_id IN (SELECT id FROM agents_worker)
+"""
+
+
 def at_rest(live: Live) -> Figures | None:
     """What is told while nothing is answered: a request is counted a moment after its client has the answer."""
     now = figures(live)
-    return now if now.of("openfang_requests_in_flight") == 0 else None
+    [closed] = live.rows(CLOSED)
+    counted = now.of("openfang_requests_in_flight") == 0 and now.of("openfang_requests_total") == closed["requests"]
+    return now if counted else None
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from agents.networks import read_networks
 from openfang_site.observability.endpoint import metrics
 from tests.live import Live
+from tests.live.asking import TIMEOUT
 
 TOKEN = "a-token-of-prometheus"
 Answer = tuple[int, bytes]
@@ -86,6 +87,7 @@ async def test_without_a_token_in_the_settings_an_empty_one_opens_nothing():
 
 
 def test_a_server_answers_this_machine_and_says_no_more_to_others_than_that_nothing_is_there(live: Live):
-    assert httpx2.get(f"{live.url}/metrics", verify=False).status_code == 200
-    hidden = httpx2.get(f"{live.url}/metrics", headers={"x-forwarded-for": "203.0.113.5"}, verify=False)
+    with httpx2.Client(timeout=TIMEOUT, verify=False) as client:
+        assert client.get(f"{live.url}/metrics").status_code == 200
+        hidden = client.get(f"{live.url}/metrics", headers={"x-forwarded-for": "203.0.113.5"})
     assert (hidden.status_code, hidden.text) == (404, "Not Found\n")

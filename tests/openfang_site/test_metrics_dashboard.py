@@ -43,7 +43,7 @@ def test_every_query_asks_for_what_is_told(dashboard: dict[str, Any], live: Live
 def test_every_label_of_a_query_is_one_of_the_metrics(dashboard: dict[str, Any], live: Live, upstream: Upstream):
     upstream.turns(fails(401), says("Hello"))
     ask(live, "understudy")
-    eventually(lambda: figures(live).of("openfang_upstream_fallbacks_total"))
+    eventually(lambda: figures(live).of("openfang_requests_total", agent="understudy"))
     # Tools, MCP servers and workers have labels where there are any.
     scraped, later = {"instance", "job"}, {"error", "outcome", "tool", "server", "worker"}
     known = scraped | later | set(re.findall(r'(\w+)="', figures(live).text))
