@@ -19,7 +19,7 @@ from django.core.management import call_command
 from agents.providers.embedded import EmbeddedModel
 from tests.agents.command_line import CEILING, ROOT, Installation, command, refused, told
 from tests.live import Live
-from tests.live.asking import ask, content_of, row_of
+from tests.live.asking import TIMEOUT, ask, content_of, row_of
 from tests.openfang_site.workers_parts import alive, children, need_linux, two_workers
 
 NOBODY = "http://127.0.0.1:9/v1"
@@ -173,10 +173,12 @@ def test_testing_the_provider_asks_it(shared: Service, db: None, settings: Any):
 
 def test_only_its_health_is_told_without_the_key(shared: Service):
     root = shared.url.removesuffix("/v1")
-    assert httpx2.get(f"{root}/health", verify=False).json() == {"status": "ok"}
+    assert httpx2.get(f"{root}/health", timeout=TIMEOUT, verify=False).json() == {"status": "ok"}
     chat = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
     for headers in ({}, {"authorization": f"Bearer {SECRET_KEY}"}):
-        answer = httpx2.post(f"{shared.url}/chat/completions", json=chat, headers=headers, verify=False)
+        answer = httpx2.post(
+            f"{shared.url}/chat/completions", json=chat, headers=headers, timeout=TIMEOUT, verify=False
+        )
         assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error")
 
 
