@@ -44,7 +44,9 @@ class Client(httpx2.Client):
     """Somebody whose connection stays open, so that the same worker answers every request."""
 
     def __init__(self, live: Live, key: str = "dummy") -> None:
-        super().__init__(base_url=live.url, headers={"authorization": f"Bearer {key}"}, timeout=TIMEOUT, verify=False)
+        headers = {"authorization": f"Bearer {key}"}
+        stays_open = httpx2.Limits(keepalive_expiry=None)  # by itself it opens another after five idle seconds
+        super().__init__(base_url=live.url, headers=headers, timeout=TIMEOUT, limits=stays_open, verify=False)
 
     def chat(self, model: str = "coder", *, headers: dict[str, str] | None = None, **fields: Any) -> httpx2.Response:
         return self.post("/v1/chat/completions", json=body(model, **fields), headers=headers)
