@@ -11,7 +11,14 @@ LIMIT = 1000
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerProcess]:
-    with serving(body_bytes=LIMIT, header_seconds=0.6, body_seconds=0.6, idle_seconds=0.6) as process:
+    with serving(body_bytes=LIMIT, idle_seconds=3) as process:  # some refusals leave a connection open
+        yield process
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[ServerProcess]:
+    """A server whose clients have three seconds: more than a client of these tests is late by."""
+    with serving(header_seconds=3, body_seconds=3) as process:
         yield process
 
 
@@ -74,21 +81,21 @@ def test_a_request_after_others_on_its_connection_is_told_by_its_own_name(server
     ],
 )
 def test_a_client_that_takes_too_long_is_told_of_once_and_answered_nothing(
-    server: ServerProcess, sent: bytes, expected: str
+    hasty: ServerProcess, sent: bytes, expected: str
 ) -> None:
-    with server.connect() as connection:
+    with hasty.connect() as connection:
         connection.sendall(sent)
         assert read_all(connection) == b""
-    assert server.expect("refused") == f"408 {expected} request_timeout - True"
-    assert server.tells_nothing_more()
+    assert hasty.expect("refused") == f"408 {expected} request_timeout - True"
+    assert hasty.tells_nothing_more()
 
 
-def test_connections_that_ask_nothing_and_what_the_application_answers_are_not_told(server: ServerProcess) -> None:
-    with server.connect() as silent:
+def test_connections_that_ask_nothing_and_what_the_application_answers_are_not_told(hasty: ServerProcess) -> None:
+    with hasty.connect() as silent:
         assert read_all(silent) == b""
     for path in ("/hello", "/fails", "/silent"):
-        server.get(path)
-    assert server.tells_nothing_more()
+        hasty.get(path)
+    assert hasty.tells_nothing_more()
 
 
 @pytest.mark.parametrize(
