@@ -59,7 +59,7 @@ async def running(script: str, pauses: tuple[float, ...] = (0.0, 0.0)) -> AsyncI
     started = Running(script, pauses)
     task = asyncio.create_task(started.run())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             yield started, task
     finally:
         if not task.done():
