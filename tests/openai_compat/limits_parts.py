@@ -140,8 +140,9 @@ EDGES = {f"edge-{second}": {"requests_per_minute": 60, "edge": second} for secon
 
 async def assert_exact_at_the_edge(lives: Sequence[Live], keys: Mapping[str, str]) -> None:
     """Send requests before and after one of the EDGES, and find that both minutes were counted exactly."""
-    edge = int(time.time()) + 3
-    answers: list[Sent] = []
+    edge = int(time.time()) + 10  # before it some must have been counted, however late this process runs
+    answers = await send_many(lives, keys[f"edge-{edge % 60}"], 70)
+    await asyncio.sleep(max(0, edge - 2 - time.time()))
     while time.time() < edge or sum(answer.at >= edge for answer in answers) < 70:
         answers += await send_many(lives, keys[f"edge-{edge % 60}"], 70)
         await asyncio.sleep(max(0, min(0.5, edge - time.time())))
