@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from tests.live import Live
-from tests.live.asking import ask, body, content_of, url_of
+from tests.live.asking import TIMEOUT, ask, body, content_of, url_of
 from tests.upstream import Upstream
 
 MEGABYTE = 2**20
@@ -198,7 +198,8 @@ NUMBERS: list[tuple[str, bytes]] = [
 
 
 def sent(live: Live, content: bytes, content_type: str = "application/json") -> httpx2.Response:
-    return httpx2.post(url_of(live), content=content, headers={"content-type": content_type}, timeout=60, verify=False)
+    headers = {"content-type": content_type}
+    return httpx2.post(url_of(live), content=content, headers=headers, timeout=TIMEOUT, verify=False)
 
 
 def error_of(response: httpx2.Response, status: int = 400) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.live import Live
-from tests.live.asking import body, somebody, text_of
+from tests.live.asking import TIMEOUT, body, somebody, text_of
 from tests.upstream import Upstream, hangs, says
 
 CROWD = 300
@@ -54,9 +54,9 @@ async def test_a_crowd_is_answered_by_few_threads_and_connections(server: Live, 
     upstream.default = hangs(says("Here you are."))
     database = (server.data_dir / "openfang.sqlite3").resolve()
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as session, asyncio.timeout(60):
+    async with aiohttp.ClientSession(connector=connector) as session, asyncio.timeout(TIMEOUT):
         asking = [asyncio.create_task(ask_for(session, server, name, number)) for number in range(CROWD)]
-        await asyncio.to_thread(upstream.wait_for_requests, CROWD, 50)
+        await asyncio.to_thread(upstream.wait_for_requests, CROWD, TIMEOUT)
         assert threads_of(server.process.pid) < THREADS
         assert 1 <= connections_of(server.process.pid, database) <= CONNECTIONS
         assert len(server.usage(f"end_user = '{name}' AND status = 'running'")) == CROWD

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.live import Live
+from tests.live.asking import TIMEOUT
 
 DONE = b"data: [DONE]"
 
@@ -44,7 +45,7 @@ def send(
 ) -> Answer:
     """Send a request and read its answer to the end. A body that is not bytes is sent as JSON."""
     address = urlsplit(live.url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=TIMEOUT)
     sent = {"authorization": f"Bearer {key}"} if key else {}
     if body is not None:
         sent["content-type"] = "application/json"

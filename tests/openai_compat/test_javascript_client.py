@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.live import Live
+from tests.live.asking import TIMEOUT
 from tests.openai_compat import strict
 from tests.openai_compat.examples import HELLO, PIXEL, WEATHER
 from tests.openai_compat.rows import closed_row_of
@@ -31,7 +32,8 @@ def node(live: Live, script: str, key: str = "dummy", **given: Any) -> Any:
     """Run a script and return what it reports."""
     assert not MISSING, MISSING
     argument = json.dumps({"baseURL": live.base_url, "key": key, "messages": HELLO, **given})
-    done = subprocess.run(["node", CLIENTS / script, argument], capture_output=True, text=True, timeout=60, check=False)
+    command: list[str | Path] = ["node", CLIENTS / script, argument]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
