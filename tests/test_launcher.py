@@ -45,6 +45,7 @@ class Checkout:
     def start(self, *arguments: str, command: Path | None = None, cwd: Path | None = None, **environment: str):
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("OPENFANG_", "PIP_", "PYTHON"))}
         settings = {"OPENFANG_PYTHON": sys.executable, "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+        settings["PIP_TIMEOUT"] = "180"  # it would come again after 15 s of a download that a test holds up
         return subprocess.Popen(
             [command or self.launcher, *arguments],
             cwd=cwd or self.root,
@@ -140,7 +141,7 @@ def checkout(ready: Checkout, tmp_path: Path) -> Checkout:
 def stalled_download() -> Iterator[socket.socket]:
     """A server that takes connections and never answers: whoever is accepted there is in the middle of a download."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(60)
+        server.settimeout(180)
         yield server
 
 
