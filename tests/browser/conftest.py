@@ -64,7 +64,10 @@ async def page() -> AsyncIterator[Page]:
     failed: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=DEAF_TO_THE_NETWORK, env={**os.environ, "CHROMIUM": str(PROGRAM)}, args=["--no-sandbox"]
+            executable_path=DEAF_TO_THE_NETWORK,
+            env={**os.environ, "CHROMIUM": str(PROGRAM)},
+            args=["--no-sandbox"],
+            timeout=WAIT_MS,
         )
         context = await browser.new_context(viewport={"width": 1280, "height": 900})
         await context.grant_permissions(["clipboard-read", "clipboard-write"])
