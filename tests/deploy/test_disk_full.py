@@ -12,7 +12,7 @@ import pytest
 
 from tests.deploy.crowd import Client, assert_accounted
 from tests.live import Live
-from tests.live.asking import eventually
+from tests.live.asking import TIMEOUT, eventually
 from tests.upstream import Upstream, hangs, says, stalls
 
 pytestmark = [
@@ -41,7 +41,7 @@ def full_disk(live: Live) -> Iterator[None]:
 
 
 def readiness(live: Live) -> tuple[int, str]:
-    answer = httpx2.get(f"{live.url}/readyz", verify=False)
+    answer = httpx2.get(f"{live.url}/readyz", timeout=TIMEOUT, verify=False)
     return answer.status_code, answer.json()["checks"]["usage_writer"]
 
 
@@ -58,7 +58,7 @@ async def test_a_full_disk_holds_answers_up_and_forgets_none(server: Live, upstr
         upstream.release()
         await upstream.idle()
         assert not reading.done(), "an answer ended before its row was closed"
-    answer = await asyncio.wait_for(reading, 30)
+    answer = await asyncio.wait_for(reading, TIMEOUT)
     assert answer is not None and answer.complete and answer.text == "One two"
     await asyncio.to_thread(eventually, lambda: readiness(server) == (200, "ok"))
     assert len(upstream.requests) == 1, "something was asked of the provider without a row"

@@ -14,6 +14,7 @@ import openai
 
 from tests.deploy.names import Names
 from tests.live import Live
+from tests.live.asking import TIMEOUT
 from tests.live.server import ROOT
 from tests.services import Postgres, Redis, Service, free_port
 
@@ -66,10 +67,10 @@ class Topology:
         return code
 
     def client(self) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=KEY, max_retries=0, timeout=30)
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=KEY, max_retries=0, timeout=TIMEOUT)
 
     def async_client(self) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=KEY, max_retries=0, timeout=30)
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=KEY, max_retries=0, timeout=TIMEOUT)
 
 
 @contextmanager
