@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.leaks import find_leaks
 from benchmarks.leaving import leave
 from benchmarks.loads import LOADS, Load
 from benchmarks.measure import Figures, WrongAnswer, measure, put_under
@@ -80,12 +79,6 @@ async def test_streams_that_their_clients_leave_end_as_cancelled(started: list[T
     assert len(took) == 3
     assert all(milliseconds > 0 for milliseconds in took)
     eventually(lambda: statuses(database) - before == {"cancelled": 3})
-
-
-async def test_streams_of_which_some_are_left_at_random_leave_nothing():
-    said: list[str] = []
-    await find_leaks(100, tell=said.append)
-    assert [line.split(":")[0] for line in said] == ["warm", "after 50 streams", "after 100 streams"]
 
 
 async def test_an_answer_that_is_not_the_expected_one_ends_the_run(started: list[Target]):
