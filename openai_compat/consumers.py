@@ -25,29 +25,35 @@ class OpenAIConsumer(AsyncHttpConsumer):  # type: ignore[misc]
     """Serves /v1: runs the endpoint's view and sends what it answers, as it comes.
 
     Channels' own consumer reads no message while it answers, so a client's leaving would stay unseen until the end.
-    Here the answer is a task of its own, which ends when the client leaves.
+    Here it ends the answer.
     """
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         self.scope, self.base_send = scope, send
         self._began = time.perf_counter()
-        self._answered = self._server_stops = False
+        self._answered = self._client_left = False
         body = await self._read_body(receive)
         if body is None:
             return
-        answer = asyncio.create_task(self.handle(body))
-        leaving = asyncio.create_task(receive())
-        try:
-            await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            self._server_stops = True
-            raise
-        finally:
-            leaving.cancel()
+        task = asyncio.current_task()
+        assert task is not None
+
+        def client_left(leaving: "asyncio.Task[Any]") -> None:
             # Servers report a disconnect after a complete answer, too: that one may finish what it is at.
-            if not self._answered:
-                answer.cancel()
-            await asyncio.wait((answer,))
+            if not (leaving.cancelled() or self._answered):
+                self._client_left = True
+                task.cancel()
+
+        leaving = asyncio.create_task(receive())
+        leaving.add_done_callback(client_left)
+        try:
+            await self.handle(body)
+        except asyncio.CancelledError:
+            if not self._client_left or task.uncancel():
+                raise
+        finally:
+            self._answered = True
+            leaving.cancel()
 
     async def _read_body(self, receive: Any) -> bytes | None:
         """Return the request's body, or None if the client left before it was complete."""
@@ -103,12 +109,11 @@ class OpenAIConsumer(AsyncHttpConsumer):  # type: ignore[misc]
         try:
             await self.send_headers(status=response.status_code, headers=headers)
             async for frames in response.frames():
-                await self.send_body(frames, more_body=True)
-            self._answered = True
-            await self.send_body(b"")
+                self._answered = response.ended
+                await self.send_body(frames, more_body=not response.ended)
         except asyncio.CancelledError:
             await response.aclose()
-            if self._server_stops:
+            if not self._client_left:
                 stopped = ServerStopped("The server stopped before the answer was complete.")
                 await self.send_body(error_frame(stopped) + DONE)
             raise

@@ -97,8 +97,9 @@ class RunReader:
         """End the run, if it is not over, and wait until it has cleaned up."""
         if self._timer is not None:
             self._timer.cancel()
-        self._task.cancel()
-        await asyncio.wait((self._task,))
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait((self._task,))
         if not self._task.cancelled():
             self._task.exception()
 
@@ -113,9 +114,10 @@ class EventStream(HttpResponseBase):
         self._reader = reader
         self._renderer = renderer
         self._include_usage = include_usage
+        self.ended = False
 
     async def frames(self) -> AsyncIterator[bytes]:
-        """Yield the stream in pieces, each of all the chunks that were ready at once."""
+        """Yield the stream in pieces, each of all the chunks that were ready at once; with the last it is `ended`."""
         unsent = self._renderer.role()
         if self._reader.silent:
             # Servers hold the head of an answer back until its body begins.
@@ -127,14 +129,17 @@ class EventStream(HttpResponseBase):
                 finished = events.pop() if events and isinstance(events[-1], Finished) else None
                 unsent += self._renderer.deltas(event for event in events if isinstance(event, Delta))
                 if isinstance(finished, Finished):
+                    self.ended = True
                     yield unsent + self._renderer.end(finished, include_usage=self._include_usage)
                     return
                 yield unsent or self._renderer.silence()
                 unsent = b""
         except UsageNotRecorded as error:
+            self.ended = True
             # Whoever sees [DONE] may rely on the usage row.
             yield unsent + error_frame(error)
         except AgentError as error:
+            self.ended = True
             yield unsent + error_frame(error) + DONE
 
     async def aclose(self) -> None:
