@@ -115,7 +115,8 @@ class ChunkRenderer:
 
     def _delta(self, delta: Delta) -> bytes:
         if delta.pieces:
-            return b"".join([self._text_head + encode(piece) + self._text_tail for piece in delta.pieces])
+            between = self._text_tail + self._text_head
+            return self._text_head + between.join(map(encode, delta.pieces)) + self._text_tail
         if delta.text and not (delta.reasoning or delta.refusal or delta.tool_calls):
             return self._text_head + encode(delta.text) + self._text_tail
         adds: dict[str, Any] = {}
