@@ -110,9 +110,8 @@ def count(closed: Iterable[Entry], **_: object) -> None:
         if row.first_token_ms is not None:
             first_tokens.observe(row.agent_name, milliseconds=row.first_token_ms)
         _count_steps(row, entry.steps or [])
-        requests.add(
-            row.agent_name, str(row.status), streamed
-        )  # last: whoever reads of it reads what it has taken, too
+        # Last: whoever reads of a request reads what it has taken, too.
+        requests.add(row.agent_name, str(row.status), streamed)
 
 
 def _count_steps(row: UsageRecord, steps: list[UsageStep]) -> None:
