@@ -54,6 +54,7 @@ class OpenAIConsumer(AsyncHttpConsumer):  # type: ignore[misc]
         finally:
             self._answered = True
             leaving.cancel()
+            current_request_id.set("")  # what is logged of the whole answer names its request itself
 
     async def _read_body(self, receive: Any) -> bytes | None:
         """Return the request's body, or None if the client left before it was complete."""
