@@ -1,5 +1,6 @@
 """The embedded model of a server with two workers: one process for both, whatever becomes of them."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -34,14 +35,12 @@ def models(live: Live) -> list[int]:
 def answers_of_both(live: Live) -> None:
     """Ask until each worker has answered."""
     answered: set[str] = set()
-    clients: list[Client] = []
-    while answered < worker_ids(live).keys():
-        clients.append(Client(live))
-        answer = clients[-1].chat("assistant")
-        assert content_of(answer)
-        answered.add(row_of(live, answer)["worker_id"])
-    for client in clients:
-        client.close()
+    with contextlib.ExitStack() as stack:
+        while answered < worker_ids(live).keys():
+            client = stack.enter_context(Client(live))
+            answer = client.chat("assistant", max_tokens=20)
+            assert content_of(answer)
+            answered.add(row_of(live, answer)["worker_id"])
 
 
 def test_both_workers_answer_with_one_model(pair: Live):
