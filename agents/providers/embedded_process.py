@@ -23,6 +23,8 @@ PROMPT_CACHE_MIB = 256  # 11,000 tokens of prompts that lost their slot: an agen
 # The tokens evaluated in one go, while the other answer waits: 2 s, and not the 14 s of llama.cpp's 2048. Reading
 # prompts is no slower with it.
 BATCH_TOKENS = 256
+# The longest answer of an agent that sets no limit: so small a model goes round in circles when it says more than this.
+ANSWER_TOKENS = 1024
 
 
 def main() -> None:
@@ -48,6 +50,7 @@ def _parameters(settings: dict[str, Any]) -> xllamacpp.CommonParams:
     p.api_keys = [settings["api_key"]]
     p.n_parallel, p.n_ctx = SLOTS, SLOTS * CONTEXT_TOKENS
     p.n_batch = p.n_ubatch = BATCH_TOKENS
+    p.n_predict = ANSWER_TOKENS
     p.cache_ram_mib = PROMPT_CACHE_MIB
     p.fit_params = False  # fitting the model to the memory doubles the start, and this one fits
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -108,6 +108,12 @@ class Live:
         """Run a command of ours beside the running server, as a user would in another terminal."""
         return self._python(str(ROOT / "manage.py"), *args)
 
+    def brief(self) -> None:
+        """Let the first start's agent say little: the embedded model is slow, and may go round in circles."""
+        self.manage("agent", "set", "assistant", "max_tokens=20", "system_prompt=Be brief.")
+        self.stop()
+        self.start()
+
     def usage(self, where: str = "1 = 1") -> list[dict[str, Any]]:
         """Return the usage rows, oldest first."""
         return self.rows(f"SELECT * FROM agents_usagerecord WHERE {where} ORDER BY started_at, id")

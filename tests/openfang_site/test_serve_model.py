@@ -113,8 +113,8 @@ def finding() -> dict[str, Any]:
 def test_a_server_uses_it_misses_it_and_has_it_again(service: Service, tmp_path: Path):
     (tmp_path / "data").mkdir()
     with Live(tmp_path / "data", env=environment(service)) as live:
-        live.manage("agent", "set", "assistant", "max_tokens=20", "system_prompt=Be brief.")
-        answer = ask(live, "assistant", max_tokens=20)
+        live.brief()
+        answer = ask(live, "assistant")
         assert answer.status_code == 200 and content_of(answer)
         row = row_of(live, answer)
         assert (row["status"], row["provider"], row["token_source"]) == ("ok", "embedded", "provider")
@@ -128,14 +128,14 @@ def test_a_server_uses_it_misses_it_and_has_it_again(service: Service, tmp_path:
         assert row_of(live, failed)["status"] == "failed"
 
         service.start()
-        assert content_of(ask(live, "assistant", max_tokens=20))
+        assert content_of(ask(live, "assistant"))
 
 
 @pytest.mark.slow
 def test_the_workers_of_a_server_use_it_and_start_none(service: Service, tmp_path: Path):
     with two_workers(tmp_path / "workers", env=environment(service)) as live:
-        live.manage("agent", "set", "assistant", "max_tokens=20", "system_prompt=Be brief.")
-        assert content_of(ask(live, "assistant", max_tokens=20))
+        live.brief()
+        assert content_of(ask(live, "assistant"))
         workers = children(live.process.pid)
         assert len(workers) == 2
         assert not [child for worker in workers for child in children(worker)]

@@ -22,6 +22,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     if reason := EmbeddedModel().unavailable_because:
         pytest.skip(reason)
     with two_workers(tmp_path_factory.mktemp("workers")) as live:
+        live.brief()
         yield live
 
 
@@ -38,7 +39,7 @@ def answers_of_both(live: Live) -> None:
     with contextlib.ExitStack() as stack:
         while answered < worker_ids(live).keys():
             client = stack.enter_context(Client(live))
-            answer = client.chat("assistant", max_tokens=20)
+            answer = client.chat("assistant")
             assert content_of(answer)
             answered.add(row_of(live, answer)["worker_id"])
 
