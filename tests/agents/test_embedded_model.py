@@ -110,13 +110,14 @@ async def test_it_streams_a_chat_completion_with_its_usage(model):
     assert chunks[-1]["usage"]["completion_tokens"] > 0
 
 
+@pytest.mark.slow
 async def test_an_answer_that_nothing_limits_ends_after_1024_tokens(model):
-    endpoint = await model.endpoint()
-    url = f"{endpoint.base_url.removesuffix('/v1')}/props"
-    headers = {"Authorization": f"Bearer {endpoint.api_key}"}
-    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
-        defaults = (await response.json())["default_generation_settings"]["params"]
-    assert defaults["n_predict"] == 1024
+    endless = {"messages": CONVERSATION, "ignore_eos": True, "max_tokens": None}
+    status, body = await post(await model.endpoint(), endless)
+    assert status == 200
+    completion = json.loads(body)
+    assert completion["choices"][0]["finish_reason"] == "length"
+    assert completion["usage"]["completion_tokens"] == 1024
 
 
 async def test_a_conversation_beyond_its_context_is_refused(model):
