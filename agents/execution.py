@@ -49,6 +49,7 @@ from agents.types import (
 )
 from agents.usage.ledger import Ledger
 from agents.usage.recording import Recording
+from agents.usage.rows import new_row
 
 logger = logging.getLogger(__name__)
 
@@ -264,7 +265,8 @@ class Run:
 
     def _opening_row(self) -> UsageRecord:
         request, agent, key = self._request, self._agent, self._caller.key
-        return UsageRecord(
+        return new_row(
+            UsageRecord,
             id=request.id,
             started_at=timezone.now(),
             worker_id=self._parts.ledger.worker_id,

@@ -1,4 +1,4 @@
-import os
+import random
 import time
 import uuid
 
@@ -15,7 +15,7 @@ ID_PREFIXES = ("req_", "chatcmpl-")
 def time_ordered_uuid() -> uuid.UUID:
     """Return a version 7 UUID (RFC 9562): rows of one time lie together in the index, which keeps inserts cheap."""
     milliseconds = time.time_ns() // 1_000_000
-    value = milliseconds << 80 | int.from_bytes(os.urandom(10), "big")
+    value = milliseconds << 80 | random.getrandbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return uuid.UUID(int=value)

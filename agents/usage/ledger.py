@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from copy import copy
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -24,6 +23,7 @@ from agents.models import ModelPrice, UsageRecord, UsageStep
 from agents.usage import content, retention, workers
 from agents.usage.content import Conversation
 from agents.usage.entries import Entry, commit_entries
+from agents.usage.rows import new_row
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Ledger:
         """
         committed = asyncio.get_running_loop().create_future()
         # A copy: a request that gives up here closes its row, while this may still be on its way into the table.
-        await self._commit(Entry(copy(row), committed, hold=hold), self._open_seconds)
+        await self._commit(Entry(new_row(UsageRecord, **vars(row)), committed, hold=hold), self._open_seconds)
 
     async def close(
         self,

@@ -22,6 +22,7 @@ from agents.types import (
 )
 from agents.usage import estimates
 from agents.usage.content import Conversation
+from agents.usage.rows import new_row
 
 
 class Recording:
@@ -92,7 +93,8 @@ class Recording:
             usage, source = Usage(), UsageSource.NONE
         cost = Decimal(0) if source is UsageSource.NONE else call.model.prices.cost(usage)
         self.steps.append(
-            UsageStep(
+            new_row(
+                UsageStep,
                 record_id=self.row.id,
                 position=len(self.steps) + 1,
                 kind=StepKind.LLM,
@@ -120,7 +122,8 @@ class Recording:
         arguments = event.call.function.arguments
         self.tool_calls += 1
         self.steps.append(
-            UsageStep(
+            new_row(
+                UsageStep,
                 record_id=self.row.id,
                 position=len(self.steps) + 1,
                 kind=StepKind.TOOL,
