@@ -71,12 +71,16 @@ class UsageRecord(TokenCounts):
     started_at = models.DateTimeField(db_index=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     worker_id = models.UUIDField("worker ID")
-    agent = models.ForeignKey(Agent, on_delete=models.DO_NOTHING, db_constraint=False, related_name="usage")
+    # Without an index of its own: one of those below begins with it.
+    agent = models.ForeignKey(
+        Agent, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="usage"
+    )
     agent_name = models.CharField(max_length=64)
     api_key = models.ForeignKey(
         ApiKey,
         on_delete=models.DO_NOTHING,
         db_constraint=False,
+        db_index=False,
         null=True,
         blank=True,
         related_name="usage",
@@ -102,7 +106,7 @@ class UsageRecord(TokenCounts):
     duration_ms = models.PositiveIntegerField("duration (ms)", null=True, blank=True)
     client_address = models.CharField(max_length=64, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
-    end_user = models.CharField(max_length=200, blank=True, help_text="Whom the client named in `user`.")
+    end_user = models.CharField(max_length=200, blank=True, help_text="Whom the client named in user.")
     caller_span: Span | None = None  # for the trace that is made of the row when it is closed, not kept
 
     class Meta:
@@ -130,7 +134,7 @@ class StepKind(models.TextChoices):
 class UsageStep(TokenCounts):
     """One call of a model or of a tool within a request."""
 
-    record = models.ForeignKey(UsageRecord, on_delete=models.CASCADE, related_name="steps")
+    record = models.ForeignKey(UsageRecord, on_delete=models.CASCADE, db_index=False, related_name="steps")
     position = models.PositiveIntegerField()
     kind = models.CharField(max_length=8, choices=StepKind.choices)
     name = models.CharField(max_length=200, help_text="The model or the tool.")

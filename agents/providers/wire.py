@@ -113,14 +113,18 @@ class ChunkReader:
         """
         texts: list[str] = []
         try:
-            for delta in self._deltas(data):
-                if not (delta.reasoning or delta.refusal or delta.tool_calls):
-                    texts.append(delta.text)
+            for line in self._lines(data):
+                if not line.startswith(b"data:"):
+                    continue
+                said = self._said(line[5:])
+                if isinstance(said, str):
+                    if said:
+                        texts.append(said)
                     continue
                 if texts:
                     yield _joined(texts)
                     texts = []
-                yield delta
+                yield said
         except (BadModelAnswer, ProviderUnavailable):
             if texts:
                 yield _joined(texts)
@@ -130,28 +134,28 @@ class ChunkReader:
 
     def end(self) -> Iterator[Delta]:
         """Yield what a last line without a line break holds."""
-        return self._deltas(b"\n")
+        return self.read(b"\n")
 
-    def _deltas(self, data: bytes) -> Iterator[Delta]:
+    def _lines(self, data: bytes) -> list[bytes]:
+        """Return the lines that these bytes complete."""
         lines = (self._rest + data).splitlines(keepends=True)
         self._rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
-        for line in lines:
-            if line.startswith(b"data:") and (delta := self._data(line[5:].strip())) is not None:
-                yield delta
+        return lines
 
-    def _data(self, payload: bytes) -> Delta | None:
-        if payload == b"[DONE]":
-            self.done = True
-            return None
-        if not payload or self.done:
-            return None
+    def _said(self, payload: bytes) -> str | Delta:
+        """Return what a line of data adds to the answer: its text, or a delta if it is more than that."""
+        if self.done:
+            return ""
         try:
-            chunk = _decode_chunk(payload)
+            return self._read_chunk(_decode_chunk(payload))
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise BadModelAnswer("The provider sent a chunk that is not valid.") from None
-        return self._chunk(chunk)
+            payload = payload.strip()
+            if payload and payload != b"[DONE]":
+                raise BadModelAnswer("The provider sent a chunk that is not valid.") from None
+            self.done = bool(payload)
+            return ""
 
-    def _chunk(self, chunk: WireChunk) -> Delta | None:
+    def _read_chunk(self, chunk: WireChunk) -> str | Delta:
         if chunk.error:
             message = chunk.error.get("message") if isinstance(chunk.error, dict) else chunk.error
             words = str(message).replace(self._secret, "***") if self._secret else str(message)
@@ -161,21 +165,19 @@ class ChunkReader:
         if not self.model and isinstance(chunk.model, str):
             self.model = chunk.model[:LONGEST_MODEL]
         if not chunk.choices:
-            return None
+            return ""
         choice = chunk.choices[0]
-        if isinstance(choice.finish_reason, str) and choice.finish_reason:
+        if choice.finish_reason and isinstance(choice.finish_reason, str):
             self.finish_reason = FINISH_REASONS.get(choice.finish_reason.lower(), FinishReason.STOP)
         wire = choice.delta
         if wire is None:
-            return None
-        delta = Delta(_text(wire.content))
-        if wire.reasoning_content or wire.reasoning:
-            delta.reasoning = _text(wire.reasoning_content) or _text(wire.reasoning)
-        if wire.refusal:
-            delta.refusal = _text(wire.refusal)
-        if wire.tool_calls:
-            delta.tool_calls = tuple(map(self._tool_call, wire.tool_calls))
-        return delta if delta.text or delta.reasoning or delta.refusal or delta.tool_calls else None
+            return ""
+        text = _text(wire.content)
+        if not (wire.reasoning_content or wire.reasoning or wire.refusal or wire.tool_calls):
+            return text
+        reasoning, refusal = _text(wire.reasoning_content) or _text(wire.reasoning), _text(wire.refusal)
+        calls = tuple(map(self._tool_call, wire.tool_calls or ()))
+        return Delta(text, reasoning, refusal, calls) if reasoning or refusal or calls else text
 
     def _tool_call(self, wire: WireToolCall) -> ToolCallDelta:
         """Return a piece of a call under an index of our own: servers leave theirs out, or give all calls index 0."""

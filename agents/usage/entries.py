@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from django.db import connection, transaction
+from django.db import connection
 from msgspec import Struct
 
 from agents.errors import BudgetExceeded
@@ -29,11 +29,14 @@ IDENTITY = (
 )
 ASKED = ("requested_model", "client_address", "user_agent", "end_user")
 CLOSING_FIELDS = [field for field in UsageRecord._meta.concrete_fields if field.name not in (*IDENTITY, *ASKED)]
+ID = UsageRecord._meta.pk
 INSERT_RECORDS, INSERT_STEPS = Insert(UsageRecord), Insert(UsageStep)
-CLOSE_ROW = (
+STATUSES = f"SELECT id, status FROM {UsageRecord._meta.db_table} WHERE id IN"
+CLOSE = (
     f"UPDATE {UsageRecord._meta.db_table} SET {', '.join(f'{field.column} = %s' for field in CLOSING_FIELDS)} "
-    "WHERE id = %s AND status = %s"
+    "WHERE id = %s"
 )
+NOT_CLOSED = (Status.RUNNING, Status.LOST)
 LOST_FIELDS = [field.attname for field in UsageRecord._meta.concrete_fields if field.name in (*IDENTITY, "end_user")]
 
 
@@ -70,37 +73,22 @@ def commit_entries(entries: Sequence[Entry]) -> None:
     add_to_rollups([entry.row for entry in closed])
 
 
-def _close_all(entries: Sequence[Entry]) -> Sequence[Entry]:
-    """Write the rows as they ended, and return the entries of those that had been opened.
+def _close_all(entries: Sequence[Entry]) -> list[Entry]:
+    """Write the rows as they ended, and return the entries of those that had been opened and not been closed.
 
-    Together if they can be: row by row, half of a batch's time is the way to PostgreSQL and back.
+    Together: row by row, half of a batch's time is the way to PostgreSQL and back.
     """
-    if len(entries) > 1:
-        with transaction.atomic():
-            if _update([entry.row for entry in entries], Status.RUNNING) == len(entries):
-                return entries
-            transaction.set_rollback(True)
-    return [entry for entry in entries if _close(entry.row)]
-
-
-def _close(row: UsageRecord) -> bool:
-    """Write the row as it ended; false if it was never opened, because its request left first."""
-    if _update([row], Status.RUNNING):
-        return True
-    if not _update([row], Status.LOST):
-        return False
-    # This process was taken for dead, for example because its machine slept, and is not.
-    lost = UsageRecord(**{name: getattr(row, name) for name in LOST_FIELDS}, status=Status.LOST)
-    take_back_lost(lost)
-    return True
-
-
-def _update(rows: Sequence[UsageRecord], status: Status) -> int:
-    """Write the rows whose status in the database is this one, and return how many there were."""
-    id_field = UsageRecord._meta.pk
-    values = [
-        [*prepared(CLOSING_FIELDS, row), id_field.get_db_prep_save(row.id, connection), status.value] for row in rows
-    ]
+    if not entries:
+        return []
+    ids = {ID.get_db_prep_save(entry.row.id, connection): entry for entry in entries}
     with connection.cursor() as cursor:
-        cursor.executemany(CLOSE_ROW, values)
-        return int(cursor.rowcount)
+        cursor.execute(f"{STATUSES} ({', '.join(['%s'] * len(ids))})", [*ids])
+        statuses = dict(cursor.fetchall())
+        closed = {row_id: entry for row_id, entry in ids.items() if statuses.get(row_id) in NOT_CLOSED}
+        for row_id, entry in closed.items():
+            if statuses[row_id] == Status.LOST:
+                # This process was taken for dead, for example because its machine slept, and is not.
+                lost = {name: getattr(entry.row, name) for name in LOST_FIELDS}
+                take_back_lost(UsageRecord(**lost, status=Status.LOST))
+        cursor.executemany(CLOSE, [[*prepared(CLOSING_FIELDS, entry.row), row_id] for row_id, entry in closed.items()])
+    return [*closed.values()]
