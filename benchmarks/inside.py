@@ -1,9 +1,12 @@
-"""This server with a window, through which is seen what nobody sees from outside: how many tasks its event loop has.
+"""This server with a window, through which is seen what nobody sees from outside: its event loop's tasks, its runs.
+
+A run that is over and still in memory waits for the garbage collector, with all that it was asked and has answered.
 
 python -m benchmarks.inside SOCKET start --port 0
 """
 
 import asyncio
+import gc
 import socket
 import sys
 import threading
@@ -15,9 +18,13 @@ def tell(window: socket.socket) -> None:
     while True:
         visitor, _ = window.accept()
         with visitor:
-            from openfang_site.server.reactor import reactor  # noqa: PLC0415 -- the server has it by now
+            # The server has these by now.
+            from agents.execution import Run  # noqa: PLC0415
+            from openfang_site.server.reactor import reactor  # noqa: PLC0415
 
-            visitor.sendall(str(len(asyncio.all_tasks(reactor._asyncioEventloop))).encode())
+            tasks = asyncio.all_tasks(reactor._asyncioEventloop)
+            runs = [thing for thing in gc.get_objects() if type(thing) is Run]
+            visitor.sendall(f"{len(tasks)} {len(runs)}".encode())
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ STREAMS, CONNECTIONS = 10_000, 32
 LEFT = 0.1  # of the streams, at a random moment of the second that they take
 GROWTH = 1.05  # of the memory, in the second half
 MOST_THREADS = 20
+MOST_RUNS = 4  # the last one may be held by what has ended it
 SETTLE_SECONDS = 60.0
 WHOLE = Load("whole", "stream-50", 1, stream=True)
 LONG = Load("long", "slow-10-1", 1, stream=True)
@@ -35,6 +36,7 @@ class Held(Struct, frozen=True):
     """What the server has at a moment."""
 
     tasks: int
+    runs: int
     threads: int
     sockets: int
     open_rows: int
@@ -42,13 +44,14 @@ class Held(Struct, frozen=True):
 
     def __str__(self) -> str:
         return (
-            f"{self.megabytes:.1f} MB, {self.tasks} tasks, {self.threads} threads, {self.sockets} sockets, "
-            f"{self.open_rows} open rows"
+            f"{self.megabytes:.1f} MB, {self.tasks} tasks, {self.runs} runs, {self.threads} threads, "
+            f"{self.sockets} sockets, {self.open_rows} open rows"
         )
 
     def no_more_than(self, other: "Held") -> bool:
         return (
             self.tasks <= other.tasks
+            and self.runs <= other.runs
             and self.threads <= other.threads
             and self.sockets <= other.sockets
             and self.open_rows <= other.open_rows
@@ -67,7 +70,7 @@ async def find_leaks(streams: int = STREAMS, *, tell: Callable[[str], object]) -
             idle = look(target, window)
             await put_under(target, max(streams // 20, CONNECTIONS))
             # Threads are made when they are first needed; connections to a provider are kept for a while.
-            most = structs.replace(idle, threads=MOST_THREADS, sockets=idle.sockets + 2 * CONNECTIONS)
+            most = structs.replace(idle, runs=MOST_RUNS, threads=MOST_THREADS, sockets=idle.sockets + 2 * CONNECTIONS)
             first = await settled(target, window, most)
             tell(f"warm: {first}")
             halves = []
@@ -119,9 +122,9 @@ async def settled(target: Target, window: Path, most: Held) -> Held:
 def look(target: Target, window: Path) -> Held:
     with socket.socket(socket.AF_UNIX) as visitor:
         visitor.connect(str(window))
-        tasks = int(visitor.recv(100))
+        tasks, runs = map(int, visitor.recv(100).split())
     assert target.database is not None
     with closing(sqlite3.connect(target.database, timeout=20)) as database:
         [(open_rows,)] = database.execute("SELECT count(*) FROM agents_usagerecord WHERE status = 'running'")
     process = target.process
-    return Held(tasks, process.threads, process.sockets, open_rows, process.rss_mb)
+    return Held(tasks, runs, process.threads, process.sockets, open_rows, process.rss_mb)

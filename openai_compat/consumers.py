@@ -8,7 +8,6 @@ from channels.generic.http import AsyncHttpConsumer
 from django.core.handlers.asgi import ASGIRequest
 from django.http.response import HttpResponseBase
 from django.urls import get_resolver
-from rest_framework.response import Response
 
 from agents.errors import ServerStopped
 from agents.models.usage import time_ordered_uuid
@@ -87,8 +86,6 @@ class OpenAIConsumer(AsyncHttpConsumer):  # type: ignore[misc]
         try:
             view = get_resolver("openai_compat.urls").resolve(request.path)
             response: HttpResponseBase = await view.func(request, *view.args, **view.kwargs)
-            if isinstance(response, Response):
-                response.render()
             headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in response.items()]
             headers.append((b"openai-processing-ms", str(round((time.perf_counter() - self._began) * 1000)).encode()))
             started = True

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from django.http.response import HttpResponseBase
 
@@ -97,11 +97,12 @@ class RunReader:
         """End the run, if it is not over, and wait until it has cleaned up."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None  # which holds this reader
         if not self._task.done():
             self._task.cancel()
             await asyncio.wait((self._task,))
-        if not self._task.cancelled():
-            self._task.exception()
+        with suppress(asyncio.CancelledError):
+            self._task.exception()  # an error is seen so, and a cancellation, which holds this reader, is not kept
 
 
 class EventStream(HttpResponseBase):

@@ -11,7 +11,7 @@ from benchmarks.leaks import Held, Leak, find_leaks
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="only Linux accounts for threads")
 
-CLEAN = Held(tasks=1, threads=8, sockets=5, open_rows=0, megabytes=120.0)
+CLEAN = Held(tasks=1, runs=0, threads=8, sockets=5, open_rows=0, megabytes=120.0)
 
 
 @pytest.mark.slow
@@ -23,7 +23,7 @@ async def test_streams_of_which_some_are_left_leave_nothing(monkeypatch: pytest.
     assert all(line.endswith(" 0 open rows") for line in said)
 
 
-@pytest.mark.parametrize("left", [{"tasks": 2}, {"threads": 9}, {"sockets": 6}, {"open_rows": 1}])
+@pytest.mark.parametrize("left", [{"tasks": 2}, {"runs": 1}, {"threads": 9}, {"sockets": 6}, {"open_rows": 1}])
 async def test_what_is_left_is_a_leak(monkeypatch: pytest.MonkeyPatch, left: dict[str, int]):
     monkeypatch.setattr(leaks, "SETTLE_SECONDS", 0.0)
     found = [CLEAN, structs.replace(CLEAN, **left)]

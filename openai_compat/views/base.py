@@ -69,21 +69,33 @@ class OpenAIView(APIView):
         self.headers: dict[str, str] = {}
         self.allowance: Allowance | None = None
         self.request = drf_request = self.initialize_request(request, *args, **kwargs)
-        response: HttpResponseBase
         try:
-            await ask_cache(partial(self.initial, drf_request, *args, **kwargs))
-            name = (drf_request.method or "").lower()
+            response: Any = await self._answer(drf_request)
+            if self.allowance is not None:
+                if isinstance(response, Response):  # a run that streams has looked, and must not be waited with
+                    await self.allowance.look()
+                self.headers |= self.allowance.headers
+            finished: HttpResponseBase = self.finalize_response(drf_request, response, *args, **kwargs)
+            if isinstance(finished, Response):
+                finished.render()
+                finished.renderer_context = {}  # type: ignore[attr-defined]
+            return finished
+        finally:
+            # In DRF view, request and answer hold each other. Untied they are gone with the request; else they, and
+            # with them all that a run has in memory, would wait for the garbage collector.
+            drf_request.parser_context.clear()
+
+    async def _answer(self, request: Request) -> HttpResponseBase:
+        """Return what the handler answers, or the error that it fails with."""
+        try:
+            await ask_cache(partial(self.initial, request, *self.args, **self.kwargs))
+            name = (request.method or "").lower()
             handler = getattr(self, name, None) if name in self.http_method_names else None
-            answer = (handler or self.http_method_not_allowed)(drf_request, *args, **kwargs)
-            response = await answer if isawaitable(answer) else answer
+            answer = (handler or self.http_method_not_allowed)(request, *self.args, **self.kwargs)
+            response: HttpResponseBase = await answer if isawaitable(answer) else answer
         except Exception as error:  # as in DRF: handle_exception tells the known errors from the others
             response = self.handle_exception(error)
-        if self.allowance is not None:
-            if isinstance(response, Response):  # a run that streams has looked, and must not be waited with
-                await self.allowance.look()
-            self.headers |= self.allowance.headers
-        self.response = self.finalize_response(drf_request, response, *args, **kwargs)
-        return self.response
+        return response
 
     def check_throttles(self, request: Request) -> None:
         key = request._request.scope["openfang.key"] = key_of(request)  # type: ignore[attr-defined]
