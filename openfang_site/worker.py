@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 MOST_OPEN_FILES = 65_536
 # Objects that are made and not freed until the youngest are looked through (5,000 in about a millisecond), how often
 # that is done until the middle generation is, and how often that until all are.
-YOUNG_OBJECTS, YOUNG_COLLECTIONS, MIDDLE_COLLECTIONS = 5_000, 4, 10
+YOUNG_OBJECTS, YOUNG_COLLECTIONS, MIDDLE_COLLECTIONS = 5_000, 4, 50
 
 
 def serve_alone(listener: socket.socket, on_ready: Callable[[Snapshot], None]) -> None:
