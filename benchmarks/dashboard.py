@@ -29,10 +29,11 @@ django.setup()
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from agents.limits.turns import own_turn
 from agents.models import Agent, ApiKey, Status, UsageRecord
 from agents.usage.rollups import add_to_rollups
 from agents.usage.statements import Insert
@@ -49,9 +50,9 @@ def fill(count: int) -> None:
     step = timedelta(days=DAYS) / count
     for first in range(0, count, BATCH):
         rows = [row(agents, keys, began + number * step) for number in range(first, min(first + BATCH, count))]
-        with transaction.atomic():
-            insert(rows)
-            add_to_rollups(rows)
+        with own_turn() as cursor:
+            insert(cursor, rows)
+            add_to_rollups(cursor, rows)
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM agents_usagerollup")
         print(f"{count:,} requests in {cursor.fetchone()[0]:,} quarter-hour sums")

@@ -6,6 +6,7 @@ that of any number of requests at once exactly those begin that can be paid for.
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct, field
@@ -71,15 +72,15 @@ class Hold(Struct, eq=False):
         self.starts = tuple((budget, budget.period.start(self.began)) for budget in self.budgets)
 
 
-def enter(*, ended: Collection[Hold] = (), begun: Collection[Hold] = ()) -> None:
+def enter(cursor: Any, *, ended: Collection[Hold] = (), begun: Collection[Hold] = ()) -> None:
     """Enter what runs that have ended used, in place of what they had reserved, and reserve for runs that begin.
 
     Those that cannot have it get their `refusal`; those that come first are served first.
     """
     if not (ended or begun):
         return
-    periods = Periods([*ended, *begun])
-    held = take_reservations([hold.record_id for hold in ended])
+    periods = Periods(cursor, [*ended, *begun])
+    held = take_reservations(cursor, [hold.record_id for hold in ended])
     for hold in ended:
         for budget, row in periods.of(hold):
             row.reserved -= held[hold.record_id].get(row.id, 0)
@@ -91,20 +92,20 @@ def enter(*, ended: Collection[Hold] = (), begun: Collection[Hold] = ()) -> None
         if hold.refusal is None:
             made += periods.reserve(hold, hold.reserved)
     if made:
-        make_reservations(made)
+        make_reservations(cursor, made)
     periods.save()
 
 
 def extend(hold: Hold, needed: Amounts) -> BudgetExceeded | None:
     """Reserve more for a run under way, or return why that cannot be done."""
-    with own_turn():
-        periods = Periods([hold])
-        held = take_reservations([hold.record_id])[hold.record_id]
+    with own_turn() as cursor:
+        periods = Periods(cursor, [hold])
+        held = take_reservations(cursor, [hold.record_id])[hold.record_id]
         for _, row in periods.of(hold):
             row.reserved -= held.get(row.id, 0)
         refusal = periods.refusal(hold, needed)
         hold.reserved = hold.reserved if refusal else needed
-        make_reservations(periods.reserve(hold, hold.reserved))
+        make_reservations(cursor, periods.reserve(hold, hold.reserved))
         periods.save()
     return refusal
 
@@ -112,8 +113,9 @@ def extend(hold: Hold, needed: Amounts) -> BudgetExceeded | None:
 class Periods:
     """The locked rows of all the periods that some runs touch."""
 
-    def __init__(self, holds: Iterable[Hold]) -> None:
-        self._rows = locked_periods({(budget.id, start) for hold in holds for budget, start in hold.starts})
+    def __init__(self, cursor: Any, holds: Iterable[Hold]) -> None:
+        self._cursor = cursor
+        self._rows = locked_periods(cursor, {(budget.id, start) for hold in holds for budget, start in hold.starts})
 
     def of(self, hold: Hold) -> list[tuple[BudgetSpec, PeriodRow]]:
         found = ((budget, self._rows.get((budget.id, start))) for budget, start in hold.starts)
@@ -136,4 +138,4 @@ class Periods:
         return made
 
     def save(self) -> None:
-        save_periods(self._rows.values())
+        save_periods(self._cursor, self._rows.values())

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection
 from msgspec import Struct
@@ -9,11 +10,13 @@ from msgspec import Struct
 from agents.errors import BudgetExceeded
 from agents.limits import budgets
 from agents.limits.budgets import Hold
+from agents.limits.turns import own_turn
 from agents.models import Status, UsageRecord, UsageStep
+from agents.sql import PLACE, places
 from agents.usage import content
 from agents.usage.content import Conversation
 from agents.usage.rollups import add_to_rollups, take_back_lost
-from agents.usage.statements import Insert, prepared
+from agents.usage.statements import Columns, Insert
 
 IDENTITY = (
     "id",
@@ -28,13 +31,13 @@ IDENTITY = (
     "streamed",
 )
 ASKED = ("requested_model", "client_address", "user_agent", "end_user")
-CLOSING_FIELDS = [field for field in UsageRecord._meta.concrete_fields if field.name not in (*IDENTITY, *ASKED)]
+CLOSING = Columns(field for field in UsageRecord._meta.concrete_fields if field.name not in (*IDENTITY, *ASKED))
 ID = UsageRecord._meta.pk
 INSERT_RECORDS, INSERT_STEPS = Insert(UsageRecord), Insert(UsageStep)
 STATUSES = f"SELECT id, status FROM {UsageRecord._meta.db_table} WHERE id IN"
 CLOSE = (
-    f"UPDATE {UsageRecord._meta.db_table} SET {', '.join(f'{field.column} = %s' for field in CLOSING_FIELDS)} "
-    "WHERE id = %s"
+    f"UPDATE {UsageRecord._meta.db_table} SET {', '.join(f'{name} = {PLACE}' for name in CLOSING.names)} "
+    f"WHERE id = {PLACE}"
 )
 NOT_CLOSED = (Status.RUNNING, Status.LOST)
 LOST_FIELDS = [field.attname for field in UsageRecord._meta.concrete_fields if field.name in (*IDENTITY, "end_user")]
@@ -59,21 +62,23 @@ class Entry(Struct, eq=False):
 
 
 def commit_entries(entries: Sequence[Entry]) -> None:
-    """Write all of these rows, what they reserve or have used, and their sums; belongs in a transaction."""
-    closed = _close_all([entry for entry in entries if entry.steps is not None])
+    """Write all of these rows, what they reserve or have used, and their sums, in one transaction."""
     begun = [entry for entry in entries if entry.opens]
-    budgets.enter(
-        ended=[entry.hold for entry in closed if entry.hold is not None],
-        begun=[entry.hold for entry in begun if entry.hold is not None],
-    )
-    INSERT_RECORDS([entry.row for entry in begun if entry.refusal is None])
-    INSERT_STEPS([step for entry in closed for step in entry.steps or ()])
-    if said := {entry.row.id: entry.conversation for entry in closed if entry.conversation is not None}:
-        content.store(said)
-    add_to_rollups([entry.row for entry in closed])
+    with own_turn() as cursor:
+        closed = _close_all(cursor, [entry for entry in entries if not entry.opens])
+        budgets.enter(
+            cursor,
+            ended=[entry.hold for entry in closed if entry.hold is not None],
+            begun=[entry.hold for entry in begun if entry.hold is not None],
+        )
+        INSERT_RECORDS(cursor, [entry.row for entry in begun if entry.refusal is None])
+        INSERT_STEPS(cursor, [step for entry in closed for step in entry.steps or ()])
+        if said := {entry.row.id: entry.conversation for entry in closed if entry.conversation is not None}:
+            content.store(said)
+        add_to_rollups(cursor, [entry.row for entry in closed])
 
 
-def _close_all(entries: Sequence[Entry]) -> list[Entry]:
+def _close_all(cursor: Any, entries: Sequence[Entry]) -> list[Entry]:
     """Write the rows as they ended, and return the entries of those that had been opened and not been closed.
 
     Together: row by row, half of a batch's time is the way to PostgreSQL and back.
@@ -81,14 +86,13 @@ def _close_all(entries: Sequence[Entry]) -> list[Entry]:
     if not entries:
         return []
     ids = {ID.get_db_prep_save(entry.row.id, connection): entry for entry in entries}
-    with connection.cursor() as cursor:
-        cursor.execute(f"{STATUSES} ({', '.join(['%s'] * len(ids))})", [*ids])
-        statuses = dict(cursor.fetchall())
-        closed = {row_id: entry for row_id, entry in ids.items() if statuses.get(row_id) in NOT_CLOSED}
-        for row_id, entry in closed.items():
-            if statuses[row_id] == Status.LOST:
-                # This process was taken for dead, for example because its machine slept, and is not.
-                lost = {name: getattr(entry.row, name) for name in LOST_FIELDS}
-                take_back_lost(UsageRecord(**lost, status=Status.LOST))
-        cursor.executemany(CLOSE, [[*prepared(CLOSING_FIELDS, entry.row), row_id] for row_id, entry in closed.items()])
+    cursor.execute(f"{STATUSES} ({places(ids)})", [*ids])
+    statuses = dict(cursor.fetchall())
+    closed = {row_id: entry for row_id, entry in ids.items() if statuses.get(row_id) in NOT_CLOSED}
+    for row_id, entry in closed.items():
+        if statuses[row_id] == Status.LOST:
+            # This process was taken for dead, for example because its machine slept, and is not.
+            lost = {name: getattr(entry.row, name) for name in LOST_FIELDS}
+            take_back_lost(UsageRecord(**lost, status=Status.LOST))
+    cursor.executemany(CLOSE, [[*CLOSING.of(entry.row), row_id] for row_id, entry in closed.items()])
     return [*closed.values()]

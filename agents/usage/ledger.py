@@ -18,7 +18,6 @@ from msgspec import Struct
 
 from agents.errors import UsageNotRecorded
 from agents.limits.budgets import Hold
-from agents.limits.turns import own_turn
 from agents.models import ModelPrice, UsageRecord, UsageStep
 from agents.usage import content, retention, workers
 from agents.usage.content import Conversation
@@ -214,10 +213,9 @@ class Ledger:
             works.pop(0)
 
     def _guarded(self, work: Callable[[], object]) -> DatabaseError | InterfaceError | None:
-        """Do something in a transaction of its own, and return what it failed with, if it did."""
+        """Do something with the database, and return what it failed with, if it did."""
         try:
-            with own_turn():
-                work()
+            work()
         except (DatabaseError, InterfaceError) as error:
             logger.warning("Usage could not be written, it will be tried again: %s", error)
             connection.close()

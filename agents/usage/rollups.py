@@ -8,11 +8,11 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import connection, models
-from django.db.backends.utils import CursorWrapper
 from django.db.models import F
 
 from agents.models import DailyRollup, EndUserDay, Status, UsageRecord, UsageRollup
 from agents.models.rollup import HISTOGRAM_BOUNDS, HISTOGRAM_BUCKETS, QUARTER_HOUR, ROLLUP_NAMESPACE
+from agents.sql import PLACE, places
 
 STATUS_COUNTS = {Status.FAILED: "failed", Status.CANCELLED: "cancelled", Status.LOST: "lost"}
 BY_WHAT = ("agent_id", "agent_name", "api_key_id", "api_key_name", "provider", "model")
@@ -46,34 +46,26 @@ class Sums:
         self._dimensions = dimensions
         placing = ("id", "start", *dimensions)
         fields = {field.name: field for field in table._meta.concrete_fields}
-        self._counts = [name for name in fields if name not in placing]
+        self._counts = dict.fromkeys(name for name in fields if name not in placing)
         self._placing = [fields[name] for name in placing]
         self._cost = fields["cost"]
         self._upsert = self._statement([*placing, *self._counts])
 
-    def add(self, closed: Iterable[tuple[UsageRecord, Counts]]) -> None:
+    def add(self, cursor: Any, closed: Iterable[tuple[UsageRecord, Counts]]) -> None:
         sums: dict[Place, Counts] = {}
         for record, counts in closed:
             row = sums.setdefault(self._place(record), {})
             for name, value in counts.items():
                 if value and name in self._counts:
                     row[name] = row.get(name, 0) + value
-        if not sums:
-            return
-        with connection.cursor() as cursor:
-            # In one order everywhere, so that two writers never wait for each other in a circle.
-            for place, row in sorted(sums.items(), key=lambda item: item[0][0]):
-                if "cost" in row:
-                    row["cost"] = self._cost.get_prep_value(row["cost"])
-                if not self._added(cursor, place, row):
-                    cursor.execute(self._upsert, self._whole_row(place, row))
-
-    def _added(self, cursor: CursorWrapper, place: Place, counts: Counts) -> bool:
-        """Add to the row if it is there, as it is nearly always: that writes ten columns and not all the fifty."""
-        added = ", ".join(f"{name} = {name} + %s" for name in counts)
-        row_id = self._placing[0].get_db_prep_save(place[0], connection)
-        cursor.execute(f"UPDATE {self._table._meta.db_table} SET {added} WHERE id = %s", [*counts.values(), row_id])
-        return bool(cursor.rowcount > 0)
+        # In one order everywhere, so that two writers never wait for each other in a circle.
+        for place, row in sorted(sums.items(), key=lambda item: item[0][0]):
+            if "cost" in row:
+                row["cost"] = self._cost.get_prep_value(row["cost"])
+            # The row is there nearly always, and then ten of its columns are written and not all the fifty.
+            cursor.execute(_adding(self._table._meta.db_table, *row), [*row.values(), place[0]])
+            if cursor.rowcount == 0:
+                cursor.execute(self._upsert, self._whole_row(place, row))
 
     def _whole_row(self, place: Place, counts: Counts) -> list[Any]:
         """Return a row as the database takes it; counts it takes as they are."""
@@ -93,14 +85,22 @@ class Sums:
         table = self._table._meta.db_table
         added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in self._counts)
         return (
-            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))}) "
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places(columns)}) "
             f"ON CONFLICT (id) DO UPDATE SET {added}"
         )
 
 
 @lru_cache(maxsize=1024)
-def _row_id(named: tuple[Any, ...]) -> uuid.UUID:
-    return uuid.uuid5(ROLLUP_NAMESPACE, "\x1f".join(map(str, named)))
+def _adding(table: str, *names: str) -> str:
+    added = ", ".join(f"{name} = {name} + {PLACE}" for name in names)
+    return f"UPDATE {table} SET {added} WHERE id = {PLACE}"
+
+
+@lru_cache(maxsize=1024)
+def _row_id(named: tuple[Any, ...]) -> Any:
+    """Return the id of the row of these dimensions, as the database takes it."""
+    row_id = uuid.uuid5(ROLLUP_NAMESPACE, "\x1f".join(map(str, named)))
+    return UsageRollup._meta.pk.get_db_prep_save(row_id, connection)
 
 
 BY_QUARTER_HOUR = Sums(UsageRollup, quarter_hour, BY_WHAT)
@@ -108,12 +108,12 @@ BY_DAY = Sums(DailyRollup, day, BY_WHAT)
 BY_END_USER = Sums(EndUserDay, day, ("end_user",))
 
 
-def add_to_rollups(closed: Iterable[UsageRecord]) -> None:
-    """Add closed requests to their rows; belongs in the transaction that closes them."""
+def add_to_rollups(cursor: Any, closed: Iterable[UsageRecord]) -> None:
+    """Add closed requests to their rows, in the transaction that closes them."""
     counted = [(record, _counts(record)) for record in closed]
-    BY_QUARTER_HOUR.add(counted)
-    BY_DAY.add(counted)
-    BY_END_USER.add((record, counts) for record, counts in counted if record.end_user)
+    BY_QUARTER_HOUR.add(cursor, counted)
+    BY_DAY.add(cursor, counted)
+    BY_END_USER.add(cursor, ((record, counts) for record, counts in counted if record.end_user))
 
 
 def take_back_lost(record: UsageRecord) -> None:

@@ -49,14 +49,14 @@ def bury(pid: int) -> int:
 
 def mark_lost() -> int:
     """Mark the running rows of workers that are no more as lost, and return how many there were."""
-    with own_turn():
+    with own_turn() as cursor:
         orphans = UsageRecord.objects.filter(status=Status.RUNNING).exclude(worker_id__in=Worker.objects.values("pk"))
         rows = list(orphans.select_for_update()) if orphans.exists() else []
         for row in rows:
             row.status, row.ended_at, row.error_code = Status.LOST, timezone.now(), "server_lost"
         UsageRecord.objects.bulk_update(rows, ["status", "ended_at", "error_code"], batch_size=200)
-        add_to_rollups(rows)
-        periods.release([row.id for row in rows])
+        add_to_rollups(cursor, rows)
+        periods.release(cursor, [row.id for row in rows])
     return len(rows)
 
 

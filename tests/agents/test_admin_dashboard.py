@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from agents.limits.turns import own_turn
 from agents.models import Agent, ApiKey, Budget, BudgetPeriod, Period, Status, UsageRecord
 from agents.usage.rollups import add_to_rollups
 from tests.agents.admin_cast import key, request, text
@@ -28,7 +29,8 @@ def agent() -> Agent:
 def used(agent: Agent, ago: timedelta = timedelta(minutes=1), **fields: Any) -> UsageRecord:
     """A request that ended, counted as the server counts it."""
     record = request(agent, **{"started_at": timezone.now() - ago, **fields})
-    add_to_rollups([record])
+    with own_turn() as cursor:
+        add_to_rollups(cursor, [record])
     return record
 
 

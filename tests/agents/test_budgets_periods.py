@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from django.db import transaction
 
 from agents.errors import BudgetExceeded
 from agents.limits.budgets import Amounts, BudgetSpec, Hold, enter, extend
 from agents.limits.periods import release
+from agents.limits.turns import own_turn
 from agents.models import Budget, BudgetPeriod, Period, Reservation, StepKind, Unit, UsageStep
 from agents.models.money import PICO
 from agents.types import Message, ModelSpec, Prices, ProviderSpec, Usage
@@ -33,15 +33,15 @@ def hold(*budgets: BudgetSpec, tokens: int = 0, usd: int = 0, began: datetime = 
 
 
 def reserved(*holds: Hold) -> list[bool]:
-    with transaction.atomic():
-        enter(begun=holds)
+    with own_turn() as cursor:
+        enter(cursor, begun=holds)
     return [hold.refusal is None for hold in holds]
 
 
 def used(held: Hold, amounts: Amounts) -> None:
     held.used = amounts
-    with transaction.atomic():
-        enter(ended=[held])
+    with own_turn() as cursor:
+        enter(cursor, ended=[held])
 
 
 def standing(spec: BudgetSpec) -> tuple[int, int]:
@@ -130,8 +130,8 @@ def test_lost_runs_give_back_what_they_held():
     spec = budget(1000)
     lost, living = hold(spec, tokens=600), hold(spec, tokens=400)
     reserved(lost, living)
-    with transaction.atomic():
-        release([lost.record_id, uuid.uuid4()])
+    with own_turn() as cursor:
+        release(cursor, [lost.record_id, uuid.uuid4()])
     assert standing(spec) == (0, 400)
     # It was taken for lost and was not: what it has used still counts.
     used(lost, Amounts(tokens=10))

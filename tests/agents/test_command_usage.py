@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError
 from django.utils import timezone
 
+from agents.limits.turns import own_turn
 from agents.models import Agent, Status
 from agents.usage.rollups import add_to_rollups
 from tests.agents.admin_cast import key, request
@@ -29,14 +30,14 @@ def used() -> None:
     coder, writer = (Agent.objects.create(name=name) for name in ("coder", "writer"))
     alice, now = key("alice"), timezone.now()
     with_key: dict[str, Any] = {"api_key_id": alice.pk, "api_key_name": "alice"}
-    add_to_rollups(
-        [
-            request(coder, started_at=now),
-            request(coder, started_at=now, status=Status.FAILED, cost=None, model="beta", **with_key),
-            request(writer, started_at=now, cost=Decimal("2.5")),
-            request(writer, started_at=now - timedelta(days=10), cost=Decimal("1234.5")),
-        ]
-    )
+    requests = [
+        request(coder, started_at=now),
+        request(coder, started_at=now, status=Status.FAILED, cost=None, model="beta", **with_key),
+        request(writer, started_at=now, cost=Decimal("2.5")),
+        request(writer, started_at=now - timedelta(days=10), cost=Decimal("1234.5")),
+    ]
+    with own_turn() as cursor:
+        add_to_rollups(cursor, requests)
 
 
 def rows(*words: str) -> list[list[str]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from agents.limits.turns import own_turn
 from agents.models import Agent, Status, UsageRecord
 from agents.models.rollup import HISTOGRAM_BOUNDS
 from agents.usage.percentiles import about
@@ -31,7 +32,8 @@ def fill(count: int = 300) -> list[UsageRecord]:
     chance = random.Random(5)
     records = [one(chance) for _ in range(count)]
     UsageRecord.objects.bulk_create(records)
-    add_to_rollups(records)
+    with own_turn() as cursor:
+        add_to_rollups(cursor, records)
     return records
 
 
@@ -180,7 +182,10 @@ def test_an_agent_that_was_renamed_is_one_agent_under_its_commoner_name() -> Non
     agent = Agent.objects.create(name="new")
     for name, count in (("old", 2), ("new", 3)):
         for _ in range(count):
-            add_to_rollups([UsageRecord(started_at=NOON, agent_id=agent.id, agent_name=name, status=Status.OK)])
+            with own_turn() as cursor:
+                add_to_rollups(
+                    cursor, [UsageRecord(started_at=NOON, agent_id=agent.id, agent_name=name, status=Status.OK)]
+                )
 
     [share] = report(Period.lately(Lately.A_DAY, NOW), {}).agents
     assert (share.name, share.figures.requests) == ("new", 5)

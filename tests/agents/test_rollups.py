@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from agents.limits.turns import own_turn
 from agents.models import Status, UsageRecord, UsageRollup
 from agents.models.rollup import HISTOGRAM_BOUNDS, HISTOGRAM_BUCKETS
 from agents.usage.entries import Entry, commit_entries
@@ -187,8 +188,9 @@ def test_sums_of_costs_are_exact():
         status=Status.OK,
         cost=Decimal("0.000000000001"),
     )
-    add_to_rollups([row] * 1000)
-    add_to_rollups([row])
+    with own_turn() as cursor:
+        add_to_rollups(cursor, [row] * 1000)
+        add_to_rollups(cursor, [row])
     assert UsageRollup.objects.get().cost == Decimal("0.000000001001")
     with connection.cursor() as cursor:
         cursor.execute("SELECT cost FROM agents_usagerollup")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from agents.limits.turns import own_turn
 from agents.models import Agent, ApiKey, Status, UsageRecord
 from agents.usage.rollups import add_to_rollups
 from tests.agents.admin_cast import request
@@ -42,7 +43,8 @@ def rows() -> list[UsageRecord]:
             end_user="ann" if number < 3 else "",
         )
         made.append(record)
-    add_to_rollups(made)
+    with own_turn() as cursor:
+        add_to_rollups(cursor, made)
     return made
 
 
@@ -212,7 +214,8 @@ def test_nothing_used_is_zero_and_unknown_is_null(api: Caller) -> None:
     total = api.get("/api/usage/summary").json()["total"]
     assert (total["requests"], total["cost_usd"]) == (0, "0")
     record = request(Agent.objects.create(name="coder"), started_at=datetime.now(UTC), cost=None)
-    add_to_rollups([record])
+    with own_turn() as cursor:
+        add_to_rollups(cursor, [record])
 
     total = api.get("/api/usage/summary").json()["total"]
 

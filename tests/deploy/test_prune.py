@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from agents.limits.turns import own_turn
 from agents.models import DailyRollup, Status, StepKind, StoredContent, Transcript, UsageRecord, UsageRollup, UsageStep
 from agents.usage import retention
 from agents.usage.rollups import add_to_rollups
@@ -42,7 +43,8 @@ def test_old_requests_go_with_all_that_is_theirs_and_the_sums_stay(capsys, monke
     monkeypatch.setattr(retention, "AT_ONCE", 2)
     old = [request(days=31) for _ in range(5)]
     young = request(days=29)
-    add_to_rollups([*old, young])
+    with own_turn() as cursor:
+        add_to_rollups(cursor, [*old, young])
     call_command("prune", days=30)
     assert "Deleted 5 requests from before" in capsys.readouterr().out
     assert left() == {str(young.pk)}
