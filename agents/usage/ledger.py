@@ -127,12 +127,12 @@ class Ledger:
         self._queue.put(Work(function))
 
     async def _commit(self, entry: Entry, seconds: float) -> None:
+        patience = entry.committed.get_loop().call_later(seconds, _give_up, entry.committed)
         self._queue.put(entry)
         try:
-            async with asyncio.timeout(seconds):
-                await entry.committed
-        except TimeoutError:
-            raise UsageNotRecorded("The usage of this request could not be recorded.") from None
+            await entry.committed
+        finally:
+            patience.cancel()
 
     def _work(self) -> None:
         try:
@@ -177,7 +177,7 @@ class Ledger:
 
     def _write(self) -> None:
         """Commit all that is unwritten at once; if that fails, each on its own, so that a bad row holds up no other."""
-        batch = [entry for entry in self._unwritten if not (entry.opens and entry.committed.cancelled())]
+        batch = [entry for entry in self._unwritten if not (entry.opens and entry.committed.done())]
         self._unwritten = []
         self._several = len(batch) > 1
         failure = self._guarded(partial(commit_entries, batch)) if batch else None
@@ -224,20 +224,22 @@ class Ledger:
 
 
 def _confirm(entries: list[Entry]) -> None:
-    """Let the requests go on that wait for these entries, each on its own event loop, and tell who watches."""
+    """Tell who watches, and let the requests go on that wait for these entries, each on its own event loop."""
+    if not entries:
+        return
+    loop = entries[-1].committed.get_loop()
+    ids = [entry.row.id for entry in entries if entry.refusal is None]
+    closed = [entry for entry in entries if not entry.opens]
+    # Robust: whoever listens must not be able to end this thread.
+    requests_changed.send_robust(Ledger, ids=ids, closed=closed, loop=loop)
     waiting: dict[asyncio.AbstractEventLoop, list[Entry]] = {}
     for entry in entries:
         waiting.setdefault(entry.committed.get_loop(), []).append(entry)
+    # Last: this thread now waits for more, and does not hold up those that go on.
     for loop, confirmed in waiting.items():
         # The loop may have been closed under a request that nobody waits for any more.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(_resolve, confirmed)
-    if entries:
-        loop = entries[-1].committed.get_loop()
-        ids = [entry.row.id for entry in entries if entry.refusal is None]
-        closed = [entry for entry in entries if not entry.opens]
-        # Robust: whoever listens must not be able to end this thread.
-        requests_changed.send_robust(Ledger, ids=ids, closed=closed, loop=loop)
 
 
 def _tell(done: asyncio.Future[Any] | None, result: object) -> None:
@@ -255,6 +257,11 @@ def _tell(done: asyncio.Future[Any] | None, result: object) -> None:
 
     with suppress(RuntimeError):
         done.get_loop().call_soon_threadsafe(tell)
+
+
+def _give_up(committed: asyncio.Future[None]) -> None:
+    if not committed.done():
+        committed.set_exception(UsageNotRecorded("The usage of this request could not be recorded."))
 
 
 def _resolve(entries: list[Entry]) -> None:
