@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
@@ -66,6 +67,7 @@ class Parts:
     resumption: Resumption
     mcp: McpPool
     cancelling: Callable[[], bool]
+    workspaces: Path
 
 
 class Run:
@@ -181,7 +183,7 @@ class Run:
         context = RunContext(
             agent=self._agent,
             scope=f"{self._caller.scope}/{self._request.end_user}",
-            workspace=settings.OPENFANG_DATA_DIR / "workspaces" / str(self._agent.id),
+            workspaces=self._parts.workspaces,
             deadline=deadline,
             depth=self._depth,
             ask_agent=self._ask_agent,

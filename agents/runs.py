@@ -96,6 +96,7 @@ class Engine:
             resumption=Resumption(self.ledger),
             mcp=self._mcp,
             cancelling=lambda: self._cancelling,
+            workspaces=settings.OPENFANG_DATA_DIR / "workspaces",
         )
 
     def run(self, agent: AgentSpec, request: RunRequest, caller: Caller) -> Run:

@@ -15,16 +15,16 @@ from agents.limits.wrong_keys import wrong_keys
 from agents.runs import engine
 from openai_compat.addresses import client_address
 
-FORWARDING_HEADERS = (
-    "forwarded",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "cf-connecting-ip",
-    "true-client-ip",
-)
+FORWARDING_HEADERS = {
+    b"forwarded",
+    b"via",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-proto",
+    b"x-real-ip",
+    b"cf-connecting-ip",
+    b"true-client-ip",
+}
 
 
 class BearerKey(BaseAuthentication):
@@ -77,12 +77,17 @@ def why_not_local(request: Request) -> str | None:
         return "this request came over the network"
     if not _loopback(_hostname(headers.get("host", ""))):
         return "this request was addressed to another host name"
-    if found := next((name for name in FORWARDING_HEADERS if name in headers), None):
+    if found := forwarding_header(scope):
         return f"this request was forwarded ({found})"
     origin = headers.get("origin")
     if origin is not None and not _loopback(urlsplit(origin).hostname or ""):
         return "this request was sent by a web page from elsewhere"
     return None
+
+
+def forwarding_header(scope: dict[str, Any]) -> str | None:
+    """Return the header by which a proxy tells that it has passed a request on, if the request has one."""
+    return next((name.decode() for name, _ in scope["headers"] if name in FORWARDING_HEADERS), None)
 
 
 def _hostname(host: str) -> str:

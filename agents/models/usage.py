@@ -115,7 +115,6 @@ class UsageRecord(TokenCounts):
         indexes = [
             models.Index(fields=["agent", "-started_at"], name="usage_by_agent"),
             models.Index(fields=["api_key", "-started_at"], name="usage_by_key"),
-            models.Index(fields=["worker_id"], name="usage_running", condition=models.Q(status="running")),
             models.Index(fields=["status", "-started_at"], name="usage_by_status"),
             # With the time in it the slowest of a period are found without reading the rows of others.
             models.Index(fields=["-duration_ms", "started_at"], name="usage_by_duration"),

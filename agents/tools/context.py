@@ -9,14 +9,18 @@ from agents.types import AgentSpec
 class RunContext:
     """What a run hands to the tools it calls.
 
-    `scope` names the caller, so that nothing remembered for one is told to another; `deadline` is on the event loop's
-    clock; `depth` is 0 for a client's run and one more for every `agent_ask` above it; `ask_agent(name, question)`
-    answers with another agent's words.
+    `scope` names the caller, so that nothing remembered for one is told to another; every agent has a folder of its own
+    in `workspaces`; `deadline` is on the event loop's clock; `depth` is 0 for a client's run and one more for every
+    `agent_ask` above it; `ask_agent(name, question)` answers with another agent's words.
     """
 
     agent: AgentSpec
     scope: str
-    workspace: Path
+    workspaces: Path
     deadline: float
     depth: int
     ask_agent: Callable[[str, str], Awaitable[str]]
+
+    @property
+    def workspace(self) -> Path:
+        return self.workspaces / str(self.agent.id)

@@ -10,7 +10,7 @@ from django.core.handlers.asgi import ASGIRequest
 from rest_framework.request import Request
 
 from agents.networks import lies_in
-from openai_compat.authentication import FORWARDING_HEADERS, why_not_local
+from openai_compat.authentication import forwarding_header, why_not_local
 from openfang_site.observability.workers import desk
 
 PATH = "/metrics"
@@ -38,7 +38,7 @@ def may_read(scope: dict[str, Any]) -> bool:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if settings.OPENFANG_METRICS_TOKEN and scheme.lower() == "bearer":
         return secrets.compare_digest(token.strip().encode(), settings.OPENFANG_METRICS_TOKEN.encode())
-    if any(name in request.headers for name in FORWARDING_HEADERS):
+    if forwarding_header(scope):
         return False
     address = (scope.get("client") or ("",))[0]
     return lies_in(address, settings.OPENFANG_METRICS_NETWORKS) or why_not_local(request) is None

@@ -62,7 +62,7 @@ async def run_again(
         raise AssertionError("nobody asks")
 
     spec = agent(**(limits or {}))
-    context = RunContext(agent=spec, scope="", workspace=Path("/nowhere"), deadline=0, depth=0, ask_agent=ask_agent)
+    context = RunContext(agent=spec, scope="", workspaces=Path("/nowhere"), deadline=0, depth=0, ask_agent=ask_agent)
     tools = RunTools(RUN, context, own=[FunctionTool(look)], client=[ToolSpec(ToolFunction("yours"))])
     request = ModelRequest([QUESTION], asyncio.get_running_loop().time() + 10)
     return [event async for event in run(spec, request, ask, tools, begun)], asked, looked

@@ -144,9 +144,10 @@ async def test_a_fifo_does_not_hang_the_reader(caller):
         await caller.call(file_search.tool, pattern="x")
 
 
-async def test_a_socket_is_not_opened(caller):
+async def test_a_socket_is_not_opened(caller, monkeypatch):
+    monkeypatch.chdir(caller.workspace)  # the system takes no path of more than a hundred characters
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(caller.workspace / "socket"))
+        server.bind("socket")
         with pytest.raises(ToolFailed):
             await caller.call(file_read.tool, path="socket")
 

@@ -33,7 +33,7 @@ def toolbox(*own: FunctionTool, client: Sequence[str] = (), choice: object = Non
     async def ask_agent(name: str, question: str) -> str:
         raise AssertionError("nobody asks")
 
-    context = RunContext(agent=AGENT, scope="", workspace=Path("/nowhere"), deadline=0, depth=0, ask_agent=ask_agent)
+    context = RunContext(agent=AGENT, scope="", workspaces=Path("/nowhere"), deadline=0, depth=0, ask_agent=ask_agent)
     specs = [ToolSpec(ToolFunction(name)) for name in client]
     return RunTools(UUID(int=7), context, own=own, client=specs, choice=choice)
 

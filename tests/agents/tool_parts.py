@@ -14,16 +14,14 @@ class Caller:
     """Calls tools in a workspace of its own, beside a folder that is none of the agent's business."""
 
     def __init__(self, folder: Path) -> None:
-        self.workspace = folder / "workspace"
+        agent = AgentSpec(uuid.uuid4(), "coder", "", 0, "", ())
+        self.workspace = folder / str(agent.id)
         self.workspace.mkdir()
         self.outside = folder / "outside"
         self.outside.mkdir()
         self.secret = self.outside / "secret.txt"
         self.secret.write_text("THE SECRET\n")
-        agent = AgentSpec(uuid.uuid4(), "coder", "", 0, "", ())
-        self.context = RunContext(
-            agent=agent, scope="test", workspace=self.workspace, deadline=0, depth=0, ask_agent=_nobody
-        )
+        self.context = RunContext(agent=agent, scope="test", workspaces=folder, deadline=0, depth=0, ask_agent=_nobody)
 
     async def call(self, tool: FunctionTool, **arguments: Any) -> str:
         return await tool.call(self.context, json.dumps(arguments))

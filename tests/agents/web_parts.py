@@ -101,4 +101,4 @@ def run_context(scope: str = "key:1", agent_id: object = None) -> RunContext:
         system_prompt="",
         models=(),
     )
-    return RunContext(agent=spec, scope=scope, workspace=Path("/nonexistent"), deadline=0, depth=0, ask_agent=_nobody)
+    return RunContext(agent=spec, scope=scope, workspaces=Path("/nonexistent"), deadline=0, depth=0, ask_agent=_nobody)
