@@ -16,12 +16,25 @@ from msgspec import Struct, field
 from agents.history import PastTurn
 from agents.models import Status, Transcript, UsageRecord
 from agents.models.encryption import InvalidToken, decrypt, encrypt
+from agents.sql import PLACE, driver_cursor
 from agents.types import FinishReason, Usage
+from agents.usage.rows import new_row
+from agents.usage.statements import Columns, Insert
 
 logger = logging.getLogger(__name__)
 
 REPEAT = timedelta(minutes=5)
 OPENING = timedelta(seconds=10)  # the longest that a request without a usage row may still be getting one
+SAVE = Insert(Transcript, replaced=("agent_id", "scope", "body_digest", "idempotency_key", "content", "expires_at"))
+BODY = ("id", "agent_id", "scope", "body_digest", "created_at")
+OF_BODY = Columns(field for field in Transcript._meta.concrete_fields if field.name in BODY)
+EARLIER_RUN = (
+    "SELECT r.status, r.worker_id, t.id, t.content "
+    f"FROM {Transcript._meta.db_table} t LEFT JOIN {UsageRecord._meta.db_table} r ON r.id = t.id "
+    f"WHERE t.id <> {PLACE} AND t.agent_id = {PLACE} AND t.scope = {PLACE} AND t.body_digest = {PLACE} "
+    f"AND t.created_at > {PLACE} ORDER BY t.created_at DESC LIMIT 1"
+)
+WORKER_ID = UsageRecord._meta.get_field("worker_id")
 BROKEN = (Status.FAILED, Status.CANCELLED, Status.LOST)
 
 
@@ -67,28 +80,30 @@ def save(origin: Origin, run: PastRun) -> None:
     """Keep what is known of a run; does nothing where the server is set to keep nothing."""
     if not settings.OPENFANG_TRANSCRIPT_HOURS:
         return
-    delete_expired()
     now = timezone.now()
-    values = {
-        "agent_id": origin.agent_id,
-        "scope": origin.scope,
-        "body_digest": origin.body_digest,
-        "idempotency_key": origin.idempotency_key,
-        "content": encrypt(msgspec.json.encode(run)),
-        "expires_at": now + timedelta(hours=settings.OPENFANG_TRANSCRIPT_HOURS),
-    }
-    Transcript.objects.update_or_create(
-        id=origin.run_id, defaults=values, create_defaults={**values, "created_at": now}
+    row = new_row(
+        Transcript,
+        id=origin.run_id,
+        agent_id=origin.agent_id,
+        scope=origin.scope,
+        body_digest=origin.body_digest,
+        idempotency_key=origin.idempotency_key,
+        content=encrypt(msgspec.json.encode(run)),
+        created_at=now,
+        expires_at=now + timedelta(hours=settings.OPENFANG_TRANSCRIPT_HOURS),
     )
+    with driver_cursor() as cursor:
+        SAVE(cursor, [row])
 
 
 def claim(origin: Origin) -> UUID | None:
     """Enter a request with an Idempotency-Key as the one of its key; else return the run that has the key."""
+    same_key = Transcript.objects.filter(scope=origin.scope, idempotency_key=origin.idempotency_key)
     try:
         with transaction.atomic():
+            same_key.filter(expires_at__lte=timezone.now()).delete()
             save(origin, PastRun())
     except IntegrityError:
-        same_key = Transcript.objects.filter(scope=origin.scope, idempotency_key=origin.idempotency_key)
         return same_key.values_list("id", flat=True).first()
     return None
 
@@ -96,29 +111,34 @@ def claim(origin: Origin) -> UUID | None:
 def runs_of(run_ids: set[UUID], agent_id: UUID, scope: str) -> dict[UUID, list[PastTurn]]:
     """Return the turns of runs that are this caller's with this agent; of others nothing is told."""
     rows = Transcript.objects.filter(id__in=run_ids, agent_id=agent_id, scope=scope, expires_at__gt=timezone.now())
-    return {row.id: run.turns for row in rows if (run := _read(row)) is not None and run.turns}
+    return {row.id: run.turns for row in rows if (run := _read(row.id, row.content)) is not None and run.turns}
 
 
 def earlier_run(origin: Origin) -> EarlierRun | None:
     """Return the latest run of the same body by the same caller within the last minutes, if it has left anything."""
-    rows = Transcript.objects.filter(
-        scope=origin.scope,
+    of_body = new_row(
+        Transcript,
+        id=origin.run_id,
         agent_id=origin.agent_id,
+        scope=origin.scope,
         body_digest=origin.body_digest,
-        created_at__gt=timezone.now() - REPEAT,
-    ).exclude(id=origin.run_id)
-    latest = rows.order_by("-created_at").first()
-    record = UsageRecord.objects.filter(id=latest.id).only("status", "worker_id").first() if latest else None
-    if latest is None or record is None or (run := _read(latest)) is None:
+        created_at=timezone.now() - REPEAT,
+    )
+    with driver_cursor() as cursor:
+        cursor.execute(EARLIER_RUN, OF_BODY.of(of_body))
+        found = cursor.fetchone()
+    if found is None or found[0] is None:
         return None
-    return EarlierRun(Status(record.status), record.worker_id, run.turns)
+    status, worker_id, run_id, content = found
+    run = _read(run_id, content)
+    return None if run is None else EarlierRun(Status(status), WORKER_ID.to_python(worker_id), run.turns)
 
 
 def run_under_key(run_id: UUID, origin: Origin) -> tuple[Status, PastRun, bool] | None:
     """Return how the run that has an Idempotency-Key stands, what is known of it, and whether its body was the same."""
     row = Transcript.objects.filter(id=run_id, scope=origin.scope).first()
     status = UsageRecord.objects.filter(id=run_id).values_list("status", flat=True).first()
-    if row is None or (run := _read(row)) is None:
+    if row is None or (run := _read(row.id, row.content)) is None:
         return None
     if status is None and row.created_at < timezone.now() - OPENING:
         status = Status.LOST
@@ -135,13 +155,9 @@ def take_over(holder: UUID, origin: Origin, turns: list[PastTurn]) -> bool:
     return True
 
 
-def delete_expired() -> None:
-    Transcript.objects.filter(expires_at__lt=timezone.now()).delete()
-
-
-def _read(row: Transcript) -> PastRun | None:
+def _read(run_id: UUID, content: bytes | memoryview) -> PastRun | None:
     try:
-        return msgspec.json.decode(decrypt(bytes(row.content)), type=PastRun)
+        return msgspec.json.decode(decrypt(bytes(content)), type=PastRun)
     except InvalidToken:
-        logger.warning("The transcript of run %s was kept under another secret key and cannot be read.", row.id)
+        logger.warning("The transcript of run %s was kept under another secret key and cannot be read.", run_id)
         return None

@@ -14,7 +14,6 @@ from agents.models.encryption import InvalidToken, decrypt, encrypt
 from agents.types import ImagePart, Message, Part, TextPart
 
 LONGEST_TEXT = 100_000
-DELETED_AT_ONCE = 500
 
 
 class Conversation(Struct):
@@ -43,12 +42,6 @@ def conversation_of(request_id: UUID) -> Conversation | None:
         return msgspec.json.decode(decrypt(bytes(row.content)), type=Conversation)
     except InvalidToken:
         return None
-
-
-def delete_expired() -> None:
-    """Delete some of what is over its time; called every few seconds, so that no deletion holds up a request."""
-    expired = StoredContent.objects.filter(expires_at__lte=timezone.now()).values("pk")[:DELETED_AT_ONCE]
-    StoredContent.objects.filter(pk__in=list(expired.values_list("pk", flat=True))).delete()
 
 
 def _bounded(said: Conversation) -> Conversation:

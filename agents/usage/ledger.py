@@ -19,7 +19,7 @@ from msgspec import Struct
 from agents.errors import UsageNotRecorded
 from agents.limits.budgets import Hold
 from agents.models import ModelPrice, UsageRecord, UsageStep
-from agents.usage import content, retention, workers
+from agents.usage import retention, workers
 from agents.usage.content import Conversation
 from agents.usage.entries import Entry, commit_entries
 from agents.usage.rows import new_row
@@ -150,8 +150,7 @@ class Ledger:
             self._perform(self._waited_for)
             if time.monotonic() - self._renewed >= workers.RENEW_SECONDS:
                 self._refused = self._guarded(partial(workers.renew, worker_id)) is not None
-                self._guarded(content.delete_expired)
-                self._guarded(retention.delete_old)
+                self._guarded(retention.delete_some)
                 self._guarded(ModelPrice.objects.apply_due)
                 self._renewed = time.monotonic()
         self._guarded(partial(workers.leave, worker_id))

@@ -8,11 +8,14 @@ from django.utils import timezone
 
 from agents.models import Status, StoredContent, Transcript, UsageRecord, UsageStep
 
+EXPIRING: tuple[type[StoredContent | Transcript], ...] = (StoredContent, Transcript)
 AT_ONCE = 500  # some 30 ms with their steps, for which other writers wait
 
 
-def delete_old() -> None:
-    """Delete some of the requests that OPENFANG_USAGE_DAYS ends; called every few seconds."""
+def delete_some() -> None:
+    """Delete some of what is over its time; called every few seconds, so that no deletion holds up a request."""
+    for table in EXPIRING:
+        delete_expired(table)
     if days := settings.OPENFANG_USAGE_DAYS:
         delete_requests(timezone.now() - timedelta(days=days))
 
@@ -29,9 +32,9 @@ def delete_requests(before: datetime) -> int:
     return len(ids)
 
 
-def delete_expired(table: type[StoredContent] | type[Transcript]) -> int:
+def delete_expired(table: type[StoredContent | Transcript]) -> int:
     """Delete rows that are over their own time, at most AT_ONCE, and return how many there were."""
-    expired: models.QuerySet[StoredContent | Transcript] = table._default_manager.filter(expires_at__lt=timezone.now())
+    expired: models.QuerySet[StoredContent | Transcript] = table._default_manager.filter(expires_at__lte=timezone.now())
     ids = list(expired.values_list("pk", flat=True)[:AT_ONCE])
     table._default_manager.filter(pk__in=ids).delete()
     return len(ids)

@@ -33,14 +33,19 @@ class Columns:
 
 
 class Insert:
-    """INSERT of rows of a model, all their columns except an id that the database makes."""
+    """INSERT of rows of a model, all their columns except an id that the database makes.
 
-    def __init__(self, model: type[models.Model]) -> None:
+    A row that is there already gets what is new in its columns `replaced`; without any it must not be there.
+    """
+
+    def __init__(self, model: type[models.Model], *, replaced: Iterable[str] = ()) -> None:
         self._columns = Columns(
             field for field in model._meta.concrete_fields if not isinstance(field, models.AutoField)
         )
         names = self._columns.names
         self._sql = f"INSERT INTO {model._meta.db_table} ({', '.join(names)}) VALUES ({places(names)})"
+        if news := ", ".join(f"{name} = excluded.{name}" for name in replaced):
+            self._sql += f" ON CONFLICT (id) DO UPDATE SET {news}"
 
     def __call__(self, cursor: Any, rows: Sequence[models.Model]) -> None:
         if rows:

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from agents.models import StoredContent
 from agents.types import ImagePart, ImageURL, Message, TextPart
-from agents.usage import content
-from agents.usage.content import Conversation, conversation_of, delete_expired, store
+from agents.usage import content, retention
+from agents.usage.content import Conversation, conversation_of, store
 from tests.live import Live
 from tests.live.asking import ask, row_of
 from tests.upstream import Upstream, calls, says
@@ -74,16 +74,16 @@ class TestStore:
     def test_after_its_days_it_is_not_shown_and_soon_deleted_in_bounded_steps(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(content, "DELETED_AT_ONCE", 2)
+        monkeypatch.setattr(retention, "AT_ONCE", 2)
         ids = [uuid.uuid4() for _ in range(4)]
         store({request_id: Conversation([], "old") for request_id in ids})
         assert {row.expires_at - timezone.now() > timedelta(days=6.9) for row in StoredContent.objects.all()} == {True}
         StoredContent.objects.filter(pk__in=ids[:3]).update(expires_at=timezone.now())
 
         assert [conversation_of(request_id) is None for request_id in ids] == [True, True, True, False]
-        delete_expired()
+        retention.delete_some()
         assert StoredContent.objects.count() == 2
-        delete_expired()
+        retention.delete_some()
         assert StoredContent.objects.get().pk == ids[3]
 
     def test_under_another_secret_key_it_is_unreadable_and_no_fault(self, settings: Any) -> None:

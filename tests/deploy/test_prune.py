@@ -74,10 +74,10 @@ def test_what_was_deleted_before_an_interruption_stays_deleted(monkeypatch):
 
 def test_a_server_prunes_by_itself_where_the_settings_say_so(settings):
     old, young = request(days=31), request(days=29)
-    retention.delete_old()
+    retention.delete_some()
     assert left() == {str(old.pk), str(young.pk)}
     settings.OPENFANG_USAGE_DAYS = 30
-    retention.delete_old()
+    retention.delete_some()
     assert left() == {str(young.pk)}
 
 

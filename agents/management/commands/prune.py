@@ -12,7 +12,6 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from agents.management.base import OpenFangCommand
-from agents.models import StoredContent, Transcript
 from agents.setup import prepare
 from agents.usage import retention
 
@@ -40,7 +39,7 @@ class Command(OpenFangCommand):
         prepare()
         before = timezone.now() - timedelta(days=days)
         requests = self.repeat(partial(retention.delete_requests, before), "requests")
-        for table in (StoredContent, Transcript):
+        for table in retention.EXPIRING:
             self.repeat(partial(retention.delete_expired, table), table._meta.verbose_name_plural)
         self.stdout.write(f"Deleted {requests:,} requests from before {before:%Y-%m-%d %H:%M} UTC.")
 
