@@ -1,6 +1,6 @@
 """Statements given to the database's driver as they are: Django's cursors take as long as SQLite over a small one."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,3 +21,11 @@ def driver_cursor() -> Iterator[Any]:
     database.ensure_connection()
     with database.wrap_database_errors:
         yield database.connection.cursor() if database.vendor == "sqlite" else database.create_cursor()
+
+
+def execute_each(cursor: Any, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Execute a statement for each row. The pipeline in which psycopg sends many costs more than it saves for one."""
+    if len(rows) == 1:
+        cursor.execute(statement, rows[0])
+    else:
+        cursor.executemany(statement, rows)

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from agents.limits import alerts
 from agents.models import Budget, BudgetPeriod, Reservation
-from agents.sql import PLACE, places
+from agents.sql import PLACE, execute_each, places
 
 PERIODS, RESERVATIONS = BudgetPeriod._meta.db_table, Reservation._meta.db_table
 [START] = [field for field in BudgetPeriod._meta.concrete_fields if field.name == "start"]
@@ -59,7 +59,7 @@ def locked_periods(cursor: Any, wanted: Collection[tuple[int, datetime]]) -> dic
 
 def save_periods(cursor: Any, rows: Collection[PeriodRow]) -> None:
     """Write the rows, and have a warning sent for each that has come to its threshold, once."""
-    cursor.executemany(SAVE, [(row.spent, row.reserved, row.assumed, row.id) for row in rows])
+    execute_each(cursor, SAVE, [(row.spent, row.reserved, row.assumed, row.id) for row in rows])
     for row in rows:
         if not row.warned and row.spent and row.spent * 100 >= row.limit * row.warn_percent:
             row.warned = True
@@ -70,7 +70,7 @@ def save_periods(cursor: Any, rows: Collection[PeriodRow]) -> None:
 
 def make_reservations(cursor: Any, made: Iterable[tuple[UUID, int, int]]) -> None:
     """Enter how much runs have reserved: the run, the period and the amount."""
-    cursor.executemany(RESERVE, [(RECORD_ID.get_db_prep_save(run, connection), *rest) for run, *rest in made])
+    execute_each(cursor, RESERVE, [(RECORD_ID.get_db_prep_save(run, connection), *rest) for run, *rest in made])
 
 
 def take_reservations(cursor: Any, record_ids: Collection[UUID]) -> dict[UUID, dict[int, int]]:

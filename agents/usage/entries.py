@@ -12,7 +12,7 @@ from agents.limits import budgets
 from agents.limits.budgets import Hold
 from agents.limits.turns import own_turn
 from agents.models import Status, UsageRecord, UsageStep
-from agents.sql import PLACE, places
+from agents.sql import PLACE, execute_each, places
 from agents.usage import content
 from agents.usage.content import Conversation
 from agents.usage.rollups import add_to_rollups, take_back_lost
@@ -94,5 +94,5 @@ def _close_all(cursor: Any, entries: Sequence[Entry]) -> list[Entry]:
             # This process was taken for dead, for example because its machine slept, and is not.
             lost = {name: getattr(entry.row, name) for name in LOST_FIELDS}
             take_back_lost(UsageRecord(**lost, status=Status.LOST))
-    cursor.executemany(CLOSE, [[*CLOSING.of(entry.row), row_id] for row_id, entry in closed.items()])
+    execute_each(cursor, CLOSE, [[*CLOSING.of(entry.row), row_id] for row_id, entry in closed.items()])
     return [*closed.values()]

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections, models
 
 from agents.models.money import UsdField
-from agents.sql import places
+from agents.sql import execute_each, places
 
 # Text and numbers go into the database as they are.
 CONVERTED = (models.UUIDField, models.DateTimeField, UsdField)
@@ -49,4 +49,4 @@ class Insert:
 
     def __call__(self, cursor: Any, rows: Sequence[models.Model]) -> None:
         if rows:
-            cursor.executemany(self._sql, [self._columns.of(row) for row in rows])
+            execute_each(cursor, self._sql, [self._columns.of(row) for row in rows])
