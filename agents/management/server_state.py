@@ -76,16 +76,6 @@ def is_running() -> bool:
         return False
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def write_note(url: str) -> None:
     """Tell the other commands that this process is ready."""
     note = ServerNote(os.getpid(), url, timezone.now().isoformat(timespec="seconds"))

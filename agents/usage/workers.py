@@ -21,7 +21,7 @@ def register() -> UUID:
     hostname = socket.gethostname()
     worker = Worker.objects.create(hostname=hostname, pid=os.getpid(), lease_expires_at=timezone.now() + LEASE)
     for other in Worker.objects.filter(hostname=hostname).exclude(pk=worker.pk):
-        if other.pid == worker.pid or not _alive(other.pid):
+        if other.pid == worker.pid or not is_alive(other.pid):
             Worker.objects.filter(pk=other.pk).delete()
     mark_lost()
     return worker.pk
@@ -60,7 +60,8 @@ def mark_lost() -> int:
     return len(rows)
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine lives."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

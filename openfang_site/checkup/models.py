@@ -77,6 +77,8 @@ def _clock(provider: Provider) -> Iterator[Finding]:
         theirs = parsedate_to_datetime(date or "")
     except ValueError:
         return
+    if theirs.tzinfo is None:  # it says -0000
+        theirs = theirs.replace(tzinfo=UTC)
     ahead = round((datetime.now(UTC) - theirs).total_seconds())
     if abs(ahead) > SKEW_SECONDS:
         text = (

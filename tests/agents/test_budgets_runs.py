@@ -147,8 +147,8 @@ def test_an_agents_budget_holds_for_every_key(limited: Live, upstream: Upstream,
     assert upstream.requests == []
 
 
-def test_a_refused_stream_has_its_status(limited: Live, upstream: Upstream):
-    response = ask(limited, "blind", key=limited.keys["alice"], stream=True)
+def test_a_refused_stream_has_its_status(limited: Live, upstream: Upstream, keys: dict[str, str]):
+    response = ask(limited, "blind", key=keys["rich"], stream=True)
     assert (response.status_code, response.headers["x-should-retry"]) == (429, "false")
     assert limited.usage(f"id = '{response.headers['x-request-id'].removeprefix('req_')}'") == []
 

@@ -67,7 +67,7 @@ def found(*words: str) -> Said:
 
 
 @contextmanager
-def http(status: int, date: datetime) -> Iterator[str]:
+def http(status: int, date: datetime, zone: str = "GMT") -> Iterator[str]:
     """A provider whose clock shows this."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -76,7 +76,7 @@ def http(status: int, date: datetime) -> Iterator[str]:
 
         def do_GET(self) -> None:
             self.send_response_only(status)
-            self.send_header("Date", format_datetime(date, usegmt=True))
+            self.send_header("Date", format_datetime(date, usegmt=True).replace("GMT", zone))
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -151,9 +151,10 @@ class TestProviders:
         assert said["provider scripted"][0] == "ok"
         assert "clock" not in said
 
+    @pytest.mark.parametrize("zone", ["GMT", "-0000"])
     @pytest.mark.parametrize(("minutes", "words"), [(-10, "ahead of"), (10, "behind")])
-    def test_a_clock_that_is_wrong_is_a_warning(self, agent: Agent, minutes: int, words: str) -> None:
-        with http(200, datetime.now(UTC) + timedelta(minutes=minutes)) as url:
+    def test_a_clock_that_is_wrong_is_a_warning(self, agent: Agent, minutes: int, words: str, zone: str) -> None:
+        with http(200, datetime.now(UTC) + timedelta(minutes=minutes), zone) as url:
             use(agent, url)
             state, text, _ = found()["clock"]
         assert state == "warning"

@@ -7,7 +7,8 @@ from django.conf import settings
 from django.core.management import CommandError
 
 from agents.management.base import OpenFangCommand
-from agents.management.server_state import is_alive, is_running, running_server
+from agents.management.server_state import is_running, running_server
+from agents.usage.workers import is_alive
 
 GRACE = 10  # seconds beyond those that running answers have
 PAUSE = 0.1
