@@ -30,6 +30,7 @@ from agents.providers.attempts import ask
 from agents.requests import Caller, RunRequest, able_models, instructed, settled_parameters
 from agents.resumption import Beginning, Resumption
 from agents.snapshot import Snapshot
+from agents.sql.rows import new_row
 from agents.tools import built_in_tools
 from agents.tools.context import RunContext
 from agents.tools.mcp import McpPool
@@ -50,7 +51,6 @@ from agents.types import (
 )
 from agents.usage.ledger import Ledger
 from agents.usage.recording import Recording
-from agents.usage.rows import new_row
 
 logger = logging.getLogger(__name__)
 

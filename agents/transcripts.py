@@ -16,10 +16,10 @@ from msgspec import Struct, field
 from agents.history import PastTurn
 from agents.models import Status, Transcript, UsageRecord
 from agents.models.encryption import InvalidToken, decrypt, encrypt
-from agents.sql import PLACE, driver_cursor
+from agents.sql.driver import PLACE, driver_cursor
+from agents.sql.rows import new_row
+from agents.sql.statements import Columns, Insert
 from agents.types import FinishReason, Usage
-from agents.usage.rows import new_row
-from agents.usage.statements import Columns, Insert
 
 logger = logging.getLogger(__name__)
 

@@ -35,8 +35,8 @@ from django.utils import timezone
 
 from agents.limits.turns import own_turn
 from agents.models import Agent, ApiKey, Status, UsageRecord
+from agents.sql.statements import Insert
 from agents.usage.rollups import add_to_rollups
-from agents.usage.statements import Insert
 
 DAYS = 90
 BATCH = 10_000

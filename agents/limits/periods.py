@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from agents.limits import alerts
 from agents.models import Budget, BudgetPeriod, Reservation
-from agents.sql import PLACE, execute_each, places
+from agents.sql.driver import PLACE, execute_each, places
 
 PERIODS, RESERVATIONS = BudgetPeriod._meta.db_table, Reservation._meta.db_table
 [START] = [field for field in BudgetPeriod._meta.concrete_fields if field.name == "start"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from agents.sql import driver_cursor
+from agents.sql.driver import driver_cursor
 
 ADVISORY_LOCK = 0x0FA18  # any number, the same in every process
 

@@ -12,11 +12,11 @@ from agents.limits import budgets
 from agents.limits.budgets import Hold
 from agents.limits.turns import own_turn
 from agents.models import Status, UsageRecord, UsageStep
-from agents.sql import PLACE, execute_each, places
+from agents.sql.driver import PLACE, execute_each, places
+from agents.sql.statements import Columns, Insert
 from agents.usage import content
 from agents.usage.content import Conversation
 from agents.usage.rollups import add_to_rollups, take_back_lost
-from agents.usage.statements import Columns, Insert
 
 IDENTITY = (
     "id",

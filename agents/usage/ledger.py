@@ -19,10 +19,10 @@ from msgspec import Struct
 from agents.errors import UsageNotRecorded
 from agents.limits.budgets import Hold
 from agents.models import ModelPrice, UsageRecord, UsageStep
+from agents.sql.rows import new_row
 from agents.usage import retention, workers
 from agents.usage.content import Conversation
 from agents.usage.entries import Entry, commit_entries
-from agents.usage.rows import new_row
 
 logger = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from agents.models import Status, StepKind, UsageRecord, UsageStep
+from agents.sql.rows import new_row
 from agents.types import (
     Delta,
     Event,
@@ -22,7 +23,6 @@ from agents.types import (
 )
 from agents.usage import estimates
 from agents.usage.content import Conversation
-from agents.usage.rows import new_row
 
 
 class Recording:

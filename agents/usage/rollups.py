@@ -12,7 +12,7 @@ from django.db.models import F
 
 from agents.models import DailyRollup, EndUserDay, Status, UsageRecord, UsageRollup
 from agents.models.rollup import HISTOGRAM_BOUNDS, HISTOGRAM_BUCKETS, QUARTER_HOUR, ROLLUP_NAMESPACE
-from agents.sql import PLACE, places
+from agents.sql.driver import PLACE, places
 
 STATUS_COUNTS = {Status.FAILED: "failed", Status.CANCELLED: "cancelled", Status.LOST: "lost"}
 BY_WHAT = ("agent_id", "agent_name", "api_key_id", "api_key_name", "provider", "model")

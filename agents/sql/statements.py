@@ -6,7 +6,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections, models
 
 from agents.models.money import UsdField
-from agents.sql import execute_each, places
+from agents.sql.driver import execute_each, places
 
 # Text and numbers go into the database as they are.
 CONVERTED = (models.UUIDField, models.DateTimeField, UsdField)
