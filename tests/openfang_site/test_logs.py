@@ -33,6 +33,7 @@ def machine(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
     """A server whose log is read by a program."""
     env = {"OPENFANG_LOG_FORMAT": "json"}
     with Live(tmp_path_factory.mktemp("json"), cast=session_upstream.base_url, keys=True, env=env) as live:
+        eventually(lambda: "Ctrl-C" in live.output)  # the end of what it says to people, after its note for programs
         yield live
 
 
