@@ -58,7 +58,7 @@ class Ledger:
         self._refused = False
         self._posted: list[Work] = []
         self._waited_for: list[Work] = []
-        self._renewed = time.monotonic()
+        self._renewed = self._deleted = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="openfang-ledger", daemon=True)
         self._registered: Future[UUID] = Future()
 
@@ -150,9 +150,11 @@ class Ledger:
             self._perform(self._waited_for)
             if time.monotonic() - self._renewed >= workers.RENEW_SECONDS:
                 self._refused = self._guarded(partial(workers.renew, worker_id)) is not None
-                self._guarded(retention.delete_some)
                 self._guarded(ModelPrice.objects.apply_due)
                 self._renewed = time.monotonic()
+            if time.monotonic() - self._deleted >= retention.PAUSE_SECONDS:
+                self._guarded(retention.delete_some)
+                self._deleted = time.monotonic()
         self._guarded(partial(workers.leave, worker_id))
         connection.close()
 

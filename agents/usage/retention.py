@@ -3,17 +3,19 @@
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import models
 from django.utils import timezone
 
+from agents.limits.turns import own_turn
 from agents.models import Status, StoredContent, Transcript, UsageRecord, UsageStep
 
 EXPIRING: tuple[type[StoredContent | Transcript], ...] = (StoredContent, Transcript)
 AT_ONCE = 500  # some 30 ms with their steps, for which other writers wait
+PAUSE_SECONDS = 1.0  # after which a worker that is busy deletes so many again: it may be sent about as many a second
 
 
 def delete_some() -> None:
-    """Delete some of what is over its time; called every few seconds, so that no deletion holds up a request."""
+    """Delete some of what is over its time, so little that it holds up no request for long."""
     for table in EXPIRING:
         delete_expired(table)
     if days := settings.OPENFANG_USAGE_DAYS:
@@ -23,7 +25,9 @@ def delete_some() -> None:
 def delete_requests(before: datetime) -> int:
     """Delete the oldest requests that began before a moment, at most AT_ONCE, and return how many there were."""
     old = UsageRecord.objects.filter(started_at__lt=before).exclude(status=Status.RUNNING).order_by("started_at")
-    with transaction.atomic():
+    if not old.exists():
+        return 0
+    with own_turn():
         ids = list(old.values_list("pk", flat=True)[:AT_ONCE])
         UsageStep.objects.filter(record__in=ids).delete()
         StoredContent.objects.filter(pk__in=ids).delete()
@@ -35,6 +39,9 @@ def delete_requests(before: datetime) -> int:
 def delete_expired(table: type[StoredContent | Transcript]) -> int:
     """Delete rows that are over their own time, at most AT_ONCE, and return how many there were."""
     expired: models.QuerySet[StoredContent | Transcript] = table._default_manager.filter(expires_at__lte=timezone.now())
-    ids = list(expired.values_list("pk", flat=True)[:AT_ONCE])
-    table._default_manager.filter(pk__in=ids).delete()
+    if not expired.exists():
+        return 0
+    with own_turn():
+        ids = list(expired.values_list("pk", flat=True)[:AT_ONCE])
+        table._default_manager.filter(pk__in=ids).delete()
     return len(ids)

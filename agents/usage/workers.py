@@ -30,9 +30,11 @@ def register() -> UUID:
 def renew(worker_id: UUID) -> None:
     """Keep this process's rows alive for another while, and mark those of the dead as lost."""
     expires = timezone.now() + LEASE
-    if not Worker.objects.filter(pk=worker_id).update(lease_expires_at=expires):
-        Worker.objects.create(pk=worker_id, hostname=socket.gethostname(), pid=os.getpid(), lease_expires_at=expires)
-    Worker.objects.filter(lease_expires_at__lt=timezone.now()).delete()
+    with own_turn():
+        if not Worker.objects.filter(pk=worker_id).update(lease_expires_at=expires):
+            own = {"hostname": socket.gethostname(), "pid": os.getpid()}
+            Worker.objects.create(pk=worker_id, lease_expires_at=expires, **own)
+        Worker.objects.filter(lease_expires_at__lt=timezone.now()).delete()
     mark_lost()
 
 
