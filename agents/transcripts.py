@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from msgspec import Struct, field
 
@@ -18,7 +18,7 @@ from agents.models import Status, Transcript, UsageRecord
 from agents.models.encryption import InvalidToken, decrypt, encrypt
 from agents.sql.driver import PLACE, driver_cursor
 from agents.sql.rows import new_row
-from agents.sql.statements import Columns, Insert
+from agents.sql.statements import Insert
 from agents.types import FinishReason, Usage
 
 logger = logging.getLogger(__name__)
@@ -26,15 +26,14 @@ logger = logging.getLogger(__name__)
 REPEAT = timedelta(minutes=5)
 OPENING = timedelta(seconds=10)  # the longest that a request without a usage row may still be getting one
 SAVE = Insert(Transcript, replaced=("agent_id", "scope", "body_digest", "idempotency_key", "content", "expires_at"))
-BODY = ("id", "agent_id", "scope", "body_digest", "created_at")
-OF_BODY = Columns(field for field in Transcript._meta.concrete_fields if field.name in BODY)
 EARLIER_RUN = (
     "SELECT r.status, r.worker_id, t.id, t.content "
     f"FROM {Transcript._meta.db_table} t LEFT JOIN {UsageRecord._meta.db_table} r ON r.id = t.id "
     f"WHERE t.id <> {PLACE} AND t.agent_id = {PLACE} AND t.scope = {PLACE} AND t.body_digest = {PLACE} "
     f"AND t.created_at > {PLACE} ORDER BY t.created_at DESC LIMIT 1"
 )
-WORKER_ID = UsageRecord._meta.get_field("worker_id")
+RUN_ID, AGENT_ID = Transcript._meta.get_field("id"), Transcript._meta.get_field("agent_id")
+CREATED_AT, WORKER_ID = Transcript._meta.get_field("created_at"), UsageRecord._meta.get_field("worker_id")
 BROKEN = (Status.FAILED, Status.CANCELLED, Status.LOST)
 
 
@@ -116,21 +115,16 @@ def runs_of(run_ids: set[UUID], agent_id: UUID, scope: str) -> dict[UUID, list[P
 
 def earlier_run(origin: Origin) -> EarlierRun | None:
     """Return the latest run of the same body by the same caller within the last minutes, if it has left anything."""
-    of_body = new_row(
-        Transcript,
-        id=origin.run_id,
-        agent_id=origin.agent_id,
-        scope=origin.scope,
-        body_digest=origin.body_digest,
-        created_at=timezone.now() - REPEAT,
-    )
+    run_id = RUN_ID.get_db_prep_save(origin.run_id, connection)
+    agent_id = AGENT_ID.get_db_prep_save(origin.agent_id, connection)
+    since = CREATED_AT.get_db_prep_save(timezone.now() - REPEAT, connection)
     with driver_cursor() as cursor:
-        cursor.execute(EARLIER_RUN, OF_BODY.of(of_body))
+        cursor.execute(EARLIER_RUN, [run_id, agent_id, origin.scope, origin.body_digest, since])
         found = cursor.fetchone()
     if found is None or found[0] is None:
         return None
-    status, worker_id, run_id, content = found
-    run = _read(run_id, content)
+    status, worker_id, earlier_id, content = found
+    run = _read(earlier_id, content)
     return None if run is None else EarlierRun(Status(status), WORKER_ID.to_python(worker_id), run.turns)
 
 

@@ -1,7 +1,7 @@
 """Statements given to the database's driver as they are: Django's cursors take as long as SQLite over a small one."""
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
@@ -19,8 +19,9 @@ def driver_cursor() -> Iterator[Any]:
     """The driver's own cursor, in Django's transaction if there is one. Raises Django's errors."""
     database = connections[DEFAULT_DB_ALIAS]
     database.ensure_connection()
-    with database.wrap_database_errors:
-        yield database.connection.cursor() if database.vendor == "sqlite" else database.create_cursor()
+    make = database.connection.cursor if database.vendor == "sqlite" else database.create_cursor
+    with database.wrap_database_errors, closing(make()) as cursor:
+        yield cursor
 
 
 def execute_each(cursor: Any, statement: str, rows: Sequence[Sequence[Any]]) -> None:

@@ -116,23 +116,15 @@ class Ledger:
         """Call a function that uses the database in the ledger's thread, after what was entered before it."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put(Work(function, done))
-        try:
-            async with asyncio.timeout(self._open_seconds):
-                return await done
-        except TimeoutError:
-            raise UsageNotRecorded("The server's database does not answer.") from None
+        return await _within(self._open_seconds, done, "The server's database does not answer.")
 
     def post(self, function: Callable[[], object]) -> None:
         """Have a function called in the ledger's thread, before what is entered after it, without waiting for it."""
         self._queue.put(Work(function))
 
     async def _commit(self, entry: Entry, seconds: float) -> None:
-        patience = entry.committed.get_loop().call_later(seconds, _give_up, entry.committed)
         self._queue.put(entry)
-        try:
-            await entry.committed
-        finally:
-            patience.cancel()
+        await _within(seconds, entry.committed, "The usage of this request could not be recorded.")
 
     def _work(self) -> None:
         try:
@@ -260,9 +252,18 @@ def _tell(done: asyncio.Future[Any] | None, result: object) -> None:
         done.get_loop().call_soon_threadsafe(tell)
 
 
-def _give_up(committed: asyncio.Future[None]) -> None:
-    if not committed.done():
-        committed.set_exception(UsageNotRecorded("The usage of this request could not be recorded."))
+async def _within(seconds: float, done: asyncio.Future[T], otherwise: str) -> T:
+    """Wait for the ledger's thread. Raises UsageNotRecorded after so long; asyncio.timeout would cost far more."""
+
+    def give_up() -> None:
+        if not done.done():
+            done.set_exception(UsageNotRecorded(otherwise))
+
+    patience = done.get_loop().call_later(seconds, give_up)
+    try:
+        return await done
+    finally:
+        patience.cancel()
 
 
 def _resolve(entries: list[Entry]) -> None:
