@@ -168,6 +168,7 @@ def _provider_spec(row: Provider) -> ProviderSpec:
         base_url=row.base_url,
         api_key=row.api_key(),
         api_key_env=row.api_key_env,
+        key_withheld=bool(row.why_withheld),
     )
 
 

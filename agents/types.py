@@ -127,6 +127,7 @@ class ProviderSpec(Struct, frozen=True):
     base_url: str
     api_key: str | None = None
     api_key_env: str = ""
+    key_withheld: bool = False  # the variable is set perhaps, but may not be sent to this address
 
     def __repr__(self) -> str:
         return f"ProviderSpec({self.name!r}, {self.base_url!r})"

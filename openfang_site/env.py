@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from agents.exposed_variables import ExposedVariable, read_exposed_variables
 from agents.networks import Network, read_networks
 
 # What each variable that was asked for is without being set: what `openfang config` lists.
@@ -55,6 +56,14 @@ def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
 def env_networks(name: str) -> tuple[Network, ...]:
     try:
         return read_networks(env_str(name))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from None
+
+
+def env_exposed_variables(name: str) -> tuple[ExposedVariable, ...]:
+    """Read the environment variables that providers and MCP servers may name, each with an optional address."""
+    try:
+        return read_exposed_variables(env_list(name, []))
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}: {error}") from None
 

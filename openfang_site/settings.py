@@ -14,6 +14,7 @@ from openfang_site.env import (
     env_api_key,
     env_bool,
     env_choice,
+    env_exposed_variables,
     env_http_url,
     env_int,
     env_list,
@@ -90,6 +91,8 @@ OPENFANG_METRICS_TOKEN = env_api_key("OPENFANG_METRICS_TOKEN")
 OPENFANG_TRACES = bool(env_str("OTEL_EXPORTER_OTLP_ENDPOINT") or env_str("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
 # --- Security (docs/security.md) ----------------------------------------------------------------------------------
+# Environment variables whose values providers and MCP servers may send, beside the keys of the catalog's providers.
+OPENFANG_EXPOSED_VARIABLES = env_exposed_variables("OPENFANG_EXPOSED_VARIABLES")
 # Whether people reach the server by HTTPS only, through a proxy that ends it and says so in X-Forwarded-Proto.
 OPENFANG_HTTPS = env_bool("OPENFANG_HTTPS", False)
 if OPENFANG_HTTPS and not OPENFANG_TRUSTED_PROXIES:

@@ -23,6 +23,11 @@ for provider in load_catalog().providers:
 for name in ("DATABASE_URL", "REDIS_URL"):
     os.environ.pop(name, None)
 os.environ["OPENFANG_DATA_DIR"] = DATA_DIR
+# What rows of the tests name; tests of the rule itself set their own.
+os.environ["OPENFANG_EXPOSED_VARIABLES"] = (
+    "ACME_API_KEY, OTHER_API_KEY, SCRIPTED_API_KEY, SCRIPTED_KEY, ABSENT_KEY, LAB_KEY, "
+    "MCP_TEST_TOKEN, MCP_TEST_DIARY, MCP_SERVERS_TOKEN, WEB_TOKEN, WEB_HOST, PASSWORD, SEARCH_KEY, GITHUB_TOKEN"
+)
 
 if "--services" in sys.argv:
     if missing := missing_programs():

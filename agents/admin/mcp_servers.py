@@ -19,7 +19,7 @@ from agents.errors import ToolFailed
 from agents.models import McpServer, McpTransport
 from agents.tools.mcp import refresh
 
-STATES = {"read": "success", "changed since": "warning", "not read": "info", "disabled": "danger"}
+STATES = {"withheld": "danger", "read": "success", "changed since": "warning", "not read": "info", "disabled": "danger"}
 ONLY_ADMINISTRATORS = "Only an administrator may set up programs: they run on the server's machine."
 
 
@@ -61,7 +61,7 @@ class McpServerAdmin(KeepsHistory, ModelAdmin):
     search_fields = ["name", "url", "command"]
     search_help_text = "Name, URL or program"
     actions_detail = ["read_tools"]
-    readonly_fields = ["state", "read_at", "tools_listed"]
+    readonly_fields = ["state", "read_at", "tools_listed", "withheld"]
     fieldsets = [
         (None, {"fields": ["name", "transport", "enabled", "timeout"]}),
         ("Streamable HTTP", {"fields": ["url", "headers"]}),
@@ -77,7 +77,9 @@ class McpServerAdmin(KeepsHistory, ModelAdmin):
         return super().get_form(request, obj, change, form=form, **options)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fieldsets if obj else self.fieldsets[:-1]
+        if obj is None:
+            return self.fieldsets[:-1]
+        return [("Not usable", {"fields": ["withheld"]}), *self.fieldsets] if obj.why_withheld else self.fieldsets
 
     def has_change_permission(self, request: HttpRequest, obj: McpServer | None = None) -> bool:
         return _may_touch(request, obj) and super().has_change_permission(request, obj)
@@ -97,9 +99,15 @@ class McpServerAdmin(KeepsHistory, ModelAdmin):
     def state(self, server: McpServer) -> str:
         if not server.enabled:
             return "disabled"
+        if server.why_withheld:
+            return "withheld"
         if server.tools_read_at is None:
             return "not read"
         return "changed since" if server.tools_stale else "read"
+
+    @display(description="Reason")
+    def withheld(self, server: McpServer) -> str:
+        return server.why_withheld
 
     @display(description="Tools")
     def tool_count(self, server: McpServer) -> int:

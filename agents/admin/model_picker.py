@@ -21,6 +21,7 @@ KEY_STATES = {
     KeySource.ENVIRONMENT: "set",
     KeySource.KEPT: "set",
     KeySource.UNREADABLE: "missing",
+    KeySource.WITHHELD: "withheld",
     KeySource.MISSING: "missing",
     KeySource.NOT_NEEDED: "needs none",
 }
@@ -55,6 +56,13 @@ def prices(model: LanguageModel) -> str:
     return f"{price(model.prompt_price)} in, {price(model.completion_price)} out"
 
 
+def heading(provider: Provider) -> str:
+    """Return a provider's name, with what keeps its models from answering."""
+    problems = {"missing": "is not set", "withheld": "may not be sent to it"}
+    problem = problems.get(key_state(provider))
+    return f"{provider} — {provider.api_key_env} {problem}" if problem else str(provider)
+
+
 class GroupedModels(ModelChoiceIterator):
     """The choices, under a heading per provider; read once for all the copies of a field."""
 
@@ -68,9 +76,7 @@ class GroupedModels(ModelChoiceIterator):
 
     def read(self) -> Iterator[tuple[str, list[Any]]]:
         for provider, models in groupby(self.queryset, key=attrgetter("provider")):
-            missing = key_state(provider) == "missing"
-            heading = f"{provider} — {provider.api_key_env} is not set" if missing else str(provider)
-            yield heading, [self.choice(model) for model in models]
+            yield heading(provider), [self.choice(model) for model in models]
 
 
 class ModelPicker(forms.ModelChoiceField):

@@ -18,7 +18,7 @@ from agents.admin.provider_views import models_view, test_view
 from agents.models import LanguageModel, ModelPrice, Provider
 from agents.models.provider import KeySource, beyond_address
 
-KEY_COLOURS = {"set": "success", "missing": "warning", "needs none": "info"}
+KEY_COLOURS = {"set": "success", "withheld": "danger", "missing": "warning", "needs none": "info"}
 
 
 class ProviderForm(forms.ModelForm):
@@ -34,7 +34,10 @@ class ProviderForm(forms.ModelForm):
     class Meta:
         model = Provider
         exclude: list[str] = []
-        help_texts = {"api_key_env": "The environment variable that holds the key, if one does."}
+        help_texts = {
+            "api_key_env": "The environment variable that holds the key: the catalog's own, at the catalog's address, "
+            "or one that OPENFANG_EXPOSED_VARIABLES lists. Leave empty for none."
+        }
         error_messages = {"name": {"unique": "There is a provider of this name already."}}
 
     def clean(self) -> dict[str, Any]:
@@ -138,6 +141,8 @@ class ProviderAdmin(KeepsHistory, ModelAdmin):
                 return "kept here, encrypted"
             case KeySource.UNREADABLE:
                 return "kept here, but it can no longer be decrypted"
+            case KeySource.WITHHELD:
+                return provider.why_withheld
             case KeySource.MISSING:
                 return f"{provider.api_key_env} is not set"
         return NOTHING

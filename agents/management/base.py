@@ -72,7 +72,9 @@ class OpenFangCommand(BaseCommand):
 
     def warn_of_missing_key(self, provider: Provider) -> None:
         variable = provider.api_key_env
-        if variable and provider.key_from_environment() is None:
+        if provider.why_withheld:
+            self.explain(f"openfang: {provider.why_withheld}")
+        elif variable and provider.key_from_environment() is None:
             self.explain(
                 f"openfang: {variable} is not set here; the server needs it in its environment when it starts."
             )

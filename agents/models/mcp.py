@@ -7,12 +7,11 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
+from agents.exposed_variables import VARIABLE_NAME, why_withheld
 from agents.models.agent import Agent
-from agents.models.provider import OWN_VARIABLES
 from agents.models.served import Served, ServedQuerySet
 
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+VARIABLE = re.compile(rf"\$\{{({VARIABLE_NAME.pattern})\}}")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 SECRET_NAME = re.compile(r"auth|cookie|key(?!word)|passw|secret|token", re.IGNORECASE)
 
@@ -41,19 +40,22 @@ class McpServer(Served):
         "URL",
         max_length=500,
         blank=True,
-        help_text="Such as https://example.com/mcp. ${NAME} stands for an environment variable of this server.",
+        help_text="Such as https://example.com/mcp. ${NAME} stands for an environment variable that "
+        "OPENFANG_EXPOSED_VARIABLES lists.",
     )
     headers = models.JSONField(
         default=dict,
         blank=True,
-        help_text='Sent with every request: {"Authorization": "Bearer ${NAME}"}, with NAME an environment variable.',
+        help_text='Sent with every request: {"Authorization": "Bearer ${NAME}"}, with NAME an environment variable '
+        "that OPENFANG_EXPOSED_VARIABLES lists.",
     )
     command = models.CharField(max_length=500, blank=True, help_text="The program to start, such as uvx.")
     args = models.JSONField("arguments", default=list, blank=True, help_text='Such as ["mcp-server-time"].')
     environment = models.JSONField(
         default=list,
         blank=True,
-        help_text='The environment variables that the program gets, besides PATH and HOME: ["GITHUB_TOKEN"].',
+        help_text="The environment variables that the program gets besides PATH and HOME, of those that "
+        'OPENFANG_EXPOSED_VARIABLES lists: ["GITHUB_TOKEN"].',
     )
     timeout = models.PositiveIntegerField(
         default=60,
@@ -78,8 +80,14 @@ class McpServer(Served):
 
     def clean(self) -> None:
         problems = dict(_http_problems(self) if self.transport == McpTransport.HTTP else _stdio_problems(self))
+        problems = problems or dict(_withheld(self))
         if problems:
             raise ValidationError(problems)
+
+    @property
+    def why_withheld(self) -> str:
+        """Return why a variable that this row names is not sent to the server; empty if all of them may be."""
+        return next((reason for _, reason in _withheld(self)), "")
 
     def tool_names(self) -> list[str]:
         return [tool["name"] for tool in self.tools]
@@ -108,13 +116,25 @@ def _stdio_problems(server: McpServer) -> list[tuple[str, str]]:
     return problems
 
 
+def _withheld(server: McpServer) -> Iterator[tuple[str, str]]:
+    """Yield the field of each variable that may not be sent to the server, and the reason."""
+    if server.transport == McpTransport.STDIO:
+        named, url = [("environment", name) for name in server.environment], ""
+    else:
+        texts = [("url", server.url), *(("headers", value) for value in server.headers.values())]
+        named, url = [(field, name) for field, text in texts for name in VARIABLE.findall(text)], server.url
+    for field, name in named:
+        if reason := why_withheld(name, url):
+            yield field, reason
+
+
 def _url_problem(url: str) -> str:
     if not _is_url(url):
         return "Not an http or https URL."
     parts = urlsplit(url)
     found = (_secret_problem(name, value) for name, value in parse_qsl(parts.query))
     password = _secret_problem("password", parts.password or "")
-    return next(filter(None, [password, *found]), "") or _own_setting_problem(url)
+    return next(filter(None, [password, *found]), "")
 
 
 def _header_problem(name: str, value: str) -> str:
@@ -122,18 +142,13 @@ def _header_problem(name: str, value: str) -> str:
         return f"{name!r} is not the name of a header."
     if not value.isprintable():
         return f"The value of {name} has a control character."
-    return _secret_problem(name, value) or _own_setting_problem(value)
+    return _secret_problem(name, value)
 
 
 def _secret_problem(name: str, value: str) -> str:
     if not value or not SECRET_NAME.search(name) or VARIABLE.search(value):
         return ""
     return f"Put what {name} holds into an environment variable and name it here: ${{NAME}}."
-
-
-def _own_setting_problem(text: str) -> str:
-    own = next((name for name in VARIABLE.findall(text) if re.match(OWN_VARIABLES, name)), None)
-    return f"{own} is a setting of this server: what it holds is sent to nobody." if own else ""
 
 
 def _is_url(text: str) -> bool:

@@ -1,5 +1,4 @@
 import logging
-import os
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -7,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 
+from agents.exposed_variables import exposed_value, why_withheld
 from agents.models.encryption import InvalidToken, decrypt, encrypt
 from agents.models.served import Served, ServedQuerySet
 
@@ -16,9 +16,6 @@ validate_slug_name = RegexValidator(
     r"^[a-z0-9][a-z0-9._-]{0,63}$",
     "Use 1 to 64 of a-z, 0-9, dot, underscore and hyphen, beginning with a letter or digit.",
 )
-
-# The settings of the server itself: what they hold must not be sent to an address that somebody enters.
-OWN_VARIABLES = r"^(OPENFANG_|EMAIL_|OTEL_|DATABASE_URL$|REDIS_URL$|BRAVE_API_KEY$)"
 
 
 def validate_base_url(url: str) -> None:
@@ -41,6 +38,7 @@ class KeySource(models.TextChoices):
     ENVIRONMENT = "environment", "the environment of the server"
     KEPT = "kept", "kept in the database, encrypted"
     UNREADABLE = "unreadable", "none: the kept one can no longer be decrypted"
+    WITHHELD = "withheld", "none: its variable may not be sent to this address"
     MISSING = "missing", "none: its variable is not set"
     NOT_NEEDED = "not_needed", "none is sent"
 
@@ -69,11 +67,8 @@ class Provider(Served):
         "key variable",
         max_length=100,
         blank=True,
-        validators=[
-            RegexValidator(r"^[A-Za-z_][A-Za-z0-9_]*$", "Not the name of an environment variable."),
-            RegexValidator(OWN_VARIABLES, "This variable is a setting of this server, not a key.", inverse_match=True),
-        ],
-        help_text="The environment variable that holds the key. Empty: no key is sent.",
+        validators=[RegexValidator(r"^[A-Za-z_][A-Za-z0-9_]*$", "Not the name of an environment variable.")],
+        help_text="The environment variable that holds the key. Leave empty to send no key.",
     )
     encrypted_api_key = models.BinaryField("encrypted API key", default=b"", editable=False)
     from_catalog = models.BooleanField(
@@ -88,9 +83,18 @@ class Provider(Served):
     def __str__(self) -> str:
         return self.label or self.name
 
+    def clean(self) -> None:
+        if self.why_withheld:
+            raise ValidationError({"api_key_env": self.why_withheld})
+
+    @property
+    def why_withheld(self) -> str:
+        """Return why the value of the key's variable is not sent to this provider; empty if it may be."""
+        return why_withheld(self.api_key_env, self.base_url) if self.api_key_env else ""
+
     def key_from_environment(self) -> str | None:
-        """Return the key, if its variable is set: the variable is data, so it is not read in the settings."""
-        return os.environ.get(self.api_key_env, "").strip() or None if self.api_key_env else None
+        """Return the key if its variable is set and may be sent to this provider."""
+        return exposed_value(self.api_key_env, self.base_url) if self.api_key_env else None
 
     def keep_key(self, key: str) -> None:
         """Keep the key in this row, encrypted; an empty one forgets it. Saves nothing."""
@@ -112,6 +116,8 @@ class Provider(Served):
             return KeySource.ENVIRONMENT
         if self.encrypted_api_key:
             return KeySource.KEPT if self.kept_key() else KeySource.UNREADABLE
+        if self.why_withheld:
+            return KeySource.WITHHELD
         return KeySource.MISSING if self.api_key_env else KeySource.NOT_NEEDED
 
     def api_key(self) -> str | None:

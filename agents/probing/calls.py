@@ -67,6 +67,8 @@ def _key(provider: Provider) -> str | None:
     source = provider.key_source
     if source is KeySource.UNREADABLE:
         raise ProviderRefused(f"The key that is kept for {provider} can no longer be decrypted: enter it again.")
+    if source is KeySource.WITHHELD:
+        raise ProviderRefused(f"{provider} has no API key. {provider.why_withheld}")
     if source is KeySource.MISSING:
         unset = f"{provider.api_key_env} is not set in the environment of the server"
         raise ProviderRefused(f"{provider} has no API key: {unset}, and none is kept here.")

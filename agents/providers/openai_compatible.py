@@ -72,7 +72,8 @@ class OpenAICompatible:
         """Send the request and return the response once its status says that an answer follows."""
         provider = model.provider
         if provider.api_key_env and not provider.api_key:
-            raise ProviderRefused(f"{provider.label} has no API key on this server: {provider.api_key_env} is not set.")
+            why = "may not be sent to it" if provider.key_withheld else "is not set"
+            raise ProviderRefused(f"{provider.label} has no API key on this server: {provider.api_key_env} {why}.")
         headers = {"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {}
         if request.span:
             headers |= request.span.headers

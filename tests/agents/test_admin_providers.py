@@ -50,7 +50,9 @@ def test_a_provider_of_the_catalog_that_is_edited_follows_it_no_more(admin_clien
     sync_catalog()
     groq = Provider.objects.get(name="groq")
 
-    admin_client.post(f"{PROVIDERS}{groq.pk}/change/", provider_form(groq, base_url="https://proxy.test/v1"))
+    admin_client.post(
+        f"{PROVIDERS}{groq.pk}/change/", provider_form(groq, base_url="https://proxy.test/v1", api_key_env="")
+    )
     sync_catalog()
 
     groq.refresh_from_db()

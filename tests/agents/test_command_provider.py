@@ -54,7 +54,11 @@ def test_a_key_that_is_not_here_yet_is_a_warning(monkeypatch):
         ),
         (
             ["lab", "--base-url", "http://127.0.0.1/v1", "--api-key-env", "OPENFANG_SECRET_KEY"],
-            "This variable is a setting of this server, not a key.",
+            "OPENFANG_SECRET_KEY is never sent",
+        ),
+        (
+            ["lab", "--base-url", "http://lab/v1", "--api-key-env", "GROQ_API_KEY"],
+            "To allow this, add GROQ_API_KEY@http://lab to that setting.",
         ),
         (["lab"], "the following arguments are required: --base-url"),
     ],

@@ -53,6 +53,16 @@ async def test_variables_are_put_into_headers(pool, server):
     assert server.authorization == "Bearer s3cret"
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_takes_no_variable_to_another_server(pool, server, status):
+    with SessionServer() as other:
+        server.status, server.location = status, other.url
+        with pytest.raises(ToolFailed):
+            await call(pool, spec(server), "search")
+    assert server.authorization == "Bearer s3cret"
+    assert (other.greetings, other.authorization) == (0, None)
+
+
 async def test_a_server_that_refuses_us_is_named_with_the_status_and_no_secret(pool, server):
     server.status = 401
     with pytest.raises(ToolFailed, match=r"^The MCP server 'web' answered with HTTP status 401\.$"):

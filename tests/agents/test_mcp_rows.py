@@ -67,16 +67,6 @@ def test_servers_of_both_transports_are_accepted(values):
             "url",
             "Put what password holds into an environment variable and name it here: ${NAME}.",
         ),
-        (
-            {**WEB, "url": "https://example.com/mcp?q=${DATABASE_URL}"},
-            "url",
-            "DATABASE_URL is a setting of this server: what it holds is sent to nobody.",
-        ),
-        (
-            {**WEB, "headers": {"X-Key": "${OPENFANG_SECRET_KEY}"}},
-            "headers",
-            "OPENFANG_SECRET_KEY is a setting of this server: what it holds is sent to nobody.",
-        ),
         ({**PROGRAM, "command": " "}, "command", "A program is needed."),
         ({**PROGRAM, "args": "a b"}, "args", 'Not a list of texts: ["one", "two"].'),
         (

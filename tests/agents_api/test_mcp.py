@@ -48,6 +48,7 @@ def test_a_server_is_made_changed_listed_and_deleted_and_each_change_is_somebody
         "tools": [],
         "tools_read_at": None,
         "tools_stale": False,
+        "why_withheld": "",
         "agents": 0,
     }
     changed = token.patch(f"{SERVERS}/web", {"timeout": 5, "enabled": False}).json()

@@ -33,6 +33,7 @@ class TestProviders:
             "base_url": "https://acme.test/v1",
             "api_key_env": "",
             "key_source": "kept",
+            "why_withheld": "",
             "models": 0,
             "from_catalog": False,
         }

@@ -16,6 +16,7 @@ class SessionServer(Background):
         self.greetings = 0
         self.authorization: str | None = None
         self.status = status
+        self.location = ""  # where a status of 307 sends the caller
         super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"served": self})))
         self.url = f"http://127.0.0.1:{self.port}/mcp"
 
@@ -63,6 +64,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
+        if self.served.location:
+            self.send_header("Location", self.served.location)
         if session:
             self.send_header("Mcp-Session-Id", session)
         self.end_headers()

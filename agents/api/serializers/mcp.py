@@ -22,7 +22,8 @@ class McpServerSerializer(RowSerializer):
     headers = serializers.DictField(
         child=serializers.CharField(allow_blank=True, trim_whitespace=False),
         required=False,
-        help_text="Sent with every request. ${NAME} stands for an environment variable of the server.",
+        help_text="Sent with every request. ${NAME} stands for an environment variable that "
+        "OPENFANG_EXPOSED_VARIABLES lists.",
     )
     args = serializers.ListField(
         child=serializers.CharField(allow_blank=True, trim_whitespace=False), required=False, max_length=MOST_PARTS
@@ -31,10 +32,14 @@ class McpServerSerializer(RowSerializer):
         child=serializers.CharField(),
         required=False,
         max_length=MOST_PARTS,
-        help_text="The names of the environment variables that the program gets, besides PATH and HOME.",
+        help_text="The environment variables that the program gets besides PATH and HOME, of those that "
+        "OPENFANG_EXPOSED_VARIABLES lists.",
     )
     tools = ServersToolSerializer(many=True, read_only=True)
     tools_read_at = serializers.DateTimeField(read_only=True, allow_null=True, help_text="null: never yet.")
+    why_withheld = serializers.CharField(
+        read_only=True, help_text="Why a variable named here is not sent to this server; empty if all may be."
+    )
     agents = serializers.IntegerField(source="agent_count", read_only=True, help_text="How many use its tools.")
 
     class Meta:
@@ -52,6 +57,7 @@ class McpServerSerializer(RowSerializer):
             "tools",
             "tools_read_at",
             "tools_stale",
+            "why_withheld",
             "agents",
         ]
         read_only_fields = ["tools_stale"]

@@ -23,6 +23,9 @@ class ProviderSerializer(RowSerializer):
         help_text="Kept encrypted. null: the kept one is forgotten. A key in the environment goes before it.",
     )
     key_source = serializers.ChoiceField(KeySource.choices, read_only=True)
+    why_withheld = serializers.CharField(
+        read_only=True, help_text="Why the key's variable is not sent to this provider; empty if it may be."
+    )
     models = serializers.IntegerField(source="model_count", read_only=True)
 
     class Meta:
@@ -35,6 +38,7 @@ class ProviderSerializer(RowSerializer):
             "api_key_env",
             "api_key",
             "key_source",
+            "why_withheld",
             "models",
             "from_catalog",
         ]

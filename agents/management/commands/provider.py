@@ -107,7 +107,8 @@ def facts_of(provider: Provider, models: int) -> dict[str, Any]:
         "base_url": provider.base_url,
         "api_key_env": provider.api_key_env,
         "key": None if source in (KeySource.MISSING, KeySource.NOT_NEEDED) else source.value,
-        "usable": source not in (KeySource.MISSING, KeySource.UNREADABLE),
+        "why_withheld": provider.why_withheld or None,
+        "usable": source not in (KeySource.MISSING, KeySource.UNREADABLE, KeySource.WITHHELD),
         "models": models,
     }
 
@@ -120,6 +121,8 @@ def key_of(provider: Provider) -> str:
             return "kept in the database"
         case KeySource.UNREADABLE:
             return "kept, but under another secret key"
+        case KeySource.WITHHELD:
+            return f"{provider.api_key_env} is withheld"
         case KeySource.MISSING:
             return f"{provider.api_key_env} is not set"
     return "not needed"

@@ -35,7 +35,7 @@ class Http:
 
     def __init__(self, server: McpServerSpec) -> None:
         self._server = server
-        self._variables = Variables()
+        self._variables = Variables(server.name, server.url)
         self._status = 0
         self.ended = asyncio.Event()
         self.opened = False
@@ -74,7 +74,7 @@ class Program:
 
     def __init__(self, server: McpServerSpec) -> None:
         self._server = server
-        self._variables = Variables()
+        self._variables = Variables(server.name)
         self._last_words = ""
         self.ended = asyncio.Event()
         self.opened = False

@@ -1,21 +1,24 @@
-import os
-
+from agents.exposed_variables import exposed_value, why_withheld
 from agents.models.mcp import VARIABLE
 from agents.tools.mcp.errors import McpServerUnavailable
 
 
 class Variables:
-    """Puts environment variables where `${NAME}` stands for them, and knows which texts must not be shown since."""
+    """Fills in `${NAME}` for one server, and remembers which texts must not be shown since."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: str, url: str = "") -> None:
+        self._server, self._url = server, url
         self._names: dict[str, str] = {}
 
     def filled_in(self, text: str) -> str:
         return VARIABLE.sub(lambda found: self.value(found[1]), text)
 
     def value(self, name: str) -> str:
-        value = os.environ.get(name, "").strip()
-        if not value:
+        if reason := why_withheld(name, self._url):
+            what = f"The MCP server {self._server!r} may not use the environment variable {name}."
+            raise McpServerUnavailable(what, detail=reason)
+        value = exposed_value(name, self._url)
+        if value is None:
             raise McpServerUnavailable(f"The environment variable {name} of an MCP server is not set.")
         self._names[value] = name
         return value
