@@ -24,7 +24,7 @@ RUN if [ "$EMBEDDED_MODEL" = 1 ]; then \
         apt-get update -qq && apt-get install -qq --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*; \
     fi
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin openfang \
-    && install -d -o openfang -g openfang -m 0750 /data
+    && install -d -o openfang -g openfang -m 0700 /data
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

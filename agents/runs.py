@@ -14,6 +14,7 @@ from agents.embedded_model import embedded_model
 from agents.execution import Parts, Run
 from agents.keyring import KeySpec
 from agents.models import ApiKey
+from agents.private_files import WORKSPACES
 from agents.providers import Providers
 from agents.requests import Caller, RunRequest
 from agents.resumption import Resumption
@@ -96,7 +97,7 @@ class Engine:
             resumption=Resumption(self.ledger),
             mcp=self._mcp,
             cancelling=lambda: self._cancelling,
-            workspaces=settings.OPENFANG_DATA_DIR / "workspaces",
+            workspaces=settings.OPENFANG_DATA_DIR / WORKSPACES,
         )
 
     def run(self, agent: AgentSpec, request: RunRequest, caller: Caller) -> Run:

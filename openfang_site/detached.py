@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from agents.private_files import private
 from agents.setup import SetupError
 
 
@@ -15,7 +16,7 @@ def start_detached(host: str, port: int, workers: int) -> str:
     log_path = settings.OPENFANG_DATA_DIR / "server.log"
     reading, writing = os.pipe()
     where = ["--host", host, "--port", str(port), "--workers", str(workers)]
-    with open(reading) as told, open(log_path, "ab") as log:
+    with open(reading) as told, open(log_path, "ab", opener=private) as log:
         begin = log.tell()
         process = subprocess.Popen(
             [sys.executable, sys.argv[0], "start", *where, "--tell", str(writing)],

@@ -4,12 +4,14 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from agents.private_files import make_private_dir
+
 
 def kept_secret_key(data_dir: Path) -> str:
     """Return the secret key kept in the data directory, making it at the first start."""
     path = data_dir / "secret_key"
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        make_private_dir(data_dir)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(50))

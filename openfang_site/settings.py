@@ -8,6 +8,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from agents import __version__
+from agents.private_files import make_private_file
 from openfang_site import admin_theme
 from openfang_site.env import (
     cores,
@@ -186,6 +187,8 @@ def database() -> dict[str, Any]:
     except (ValueError, KeyError) as error:
         raise ImproperlyConfigured(f"DATABASE_URL is not the URL of a database: {type(error).__name__}.") from None
     if config["ENGINE"].endswith("sqlite3"):
+        if config["NAME"] != ":memory:":
+            make_private_file(Path(config["NAME"]))  # its -wal and -shm files take over its mode
         config["OPTIONS"] = {
             # Writers wait for each other instead of failing when a read turns into a write.
             "transaction_mode": "IMMEDIATE",

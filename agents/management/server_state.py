@@ -2,9 +2,12 @@
 
 import fcntl
 import json
+import logging
 import os
+import shlex
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -15,7 +18,10 @@ from django.db import connection
 from django.utils import timezone
 
 from agents.management.base import program
+from agents.private_files import close_to_others, make_private_dir, private
 from agents.setup import SetupError
+
+logger = logging.getLogger(__name__)
 
 TRIES = 5  # a command that looks whether the lock is held holds it itself for a moment
 PAUSE = 0.05
@@ -42,8 +48,9 @@ def holding_data_dir() -> Iterator[None]:
     """
     sharing = fcntl.LOCK_EX if connection.vendor == "sqlite" else fcntl.LOCK_SH
     try:
-        settings.OPENFANG_DATA_DIR.mkdir(parents=True, exist_ok=True)
-        file = open(_lock_path(), "a")  # noqa: SIM115 -- closed by the `with` below; only the opening is tried
+        make_private_dir(settings.OPENFANG_DATA_DIR)
+        # Closed by the `with` below; only the opening is tried.
+        file = open(_lock_path(), "a", opener=private)  # noqa: SIM115
     except OSError as error:
         raise SetupError(
             f"The data directory {settings.OPENFANG_DATA_DIR} cannot be written ({error.strerror})."
@@ -54,12 +61,47 @@ def holding_data_dir() -> Iterator[None]:
             where = f" on {note.url} (process {note.pid})" if note else ", and is still starting"
             raise SetupError(f"OpenFang is running already{where}.")
         _note_path().unlink(missing_ok=True)
+        _close_data_dir()
         try:
             yield
         finally:
             note = read_note()
             if note and note.pid == os.getpid():
                 _note_path().unlink(missing_ok=True)
+
+
+def database_files() -> list[Path]:
+    """Return the files of an SQLite, which DATABASE_URL may have put outside the data directory."""
+    if connection.vendor != "sqlite":
+        return []
+    database = Path(connection.settings_dict["NAME"])
+    return [database.with_name(database.name + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
+
+
+def closing_command(paths: Iterable[Path]) -> str:
+    """Return the command that takes these paths away from every other user of the machine."""
+    return f"chmod -R go= {' '.join(shlex.quote(str(path)) for path in paths)}"
+
+
+def _close_data_dir() -> None:
+    """Close what an older version, or an administrator, left open to other users, and say so."""
+    directory = settings.OPENFANG_DATA_DIR
+    closed = close_to_others(directory, *database_files())
+    if directory not in closed.refused and closed.was_open:
+        logger.warning(
+            "Closed the data directory %s to other users of this machine: its mode was %04o and is %04o now. "
+            "Run commands as the server's user.",
+            directory,
+            closed.mode,
+            stat.S_IMODE(directory.stat().st_mode),
+        )
+    if closed.refused:
+        logger.warning(
+            "Other users of this machine can open %s, which belongs to another user than the server's. "
+            "As that user or root: %s",
+            closed.refused[0],
+            closing_command(closed.refused[:1]),
+        )
 
 
 def is_running() -> bool:
@@ -80,7 +122,8 @@ def write_note(url: str) -> None:
     """Tell the other commands that this process is ready."""
     note = ServerNote(os.getpid(), url, timezone.now().isoformat(timespec="seconds"))
     draft = _note_path().with_suffix(".draft")
-    draft.write_text(json.dumps(asdict(note)) + "\n")
+    with open(draft, "w", opener=private) as file:
+        file.write(json.dumps(asdict(note)) + "\n")
     draft.replace(_note_path())
 
 

@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from agents.private_files import make_private_dir, private
 from agents.setup.catalog_rows import sync_catalog
 from agents.setup.errors import SetupError
 from agents.setup.roles import make_roles
@@ -30,8 +31,8 @@ def prepare() -> None:
 def one_at_a_time() -> Iterator[None]:
     """Let no two processes set up the same database at once."""
     if connection.vendor != "postgresql":
-        settings.OPENFANG_DATA_DIR.mkdir(parents=True, exist_ok=True)
-        with open(settings.OPENFANG_DATA_DIR / "setup.lock", "w") as file:
+        make_private_dir(settings.OPENFANG_DATA_DIR)
+        with open(settings.OPENFANG_DATA_DIR / "setup.lock", "w", opener=private) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
         return

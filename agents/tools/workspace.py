@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
 from agents.errors import ToolFailed
+from agents.private_files import make_private_dir
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -82,7 +83,7 @@ class Workspace:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_dir(root)
 
     def read(self, path: str) -> Content:
         """Return what a file holds, up to MAX_FILE bytes of it."""

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import stat
 from collections.abc import Iterator
 
 from django.conf import settings
@@ -11,7 +10,9 @@ from django.db.migrations.executor import MigrationExecutor
 
 from agents.management.base import program
 from agents.management.commands.secrets import ENCRYPTED
+from agents.management.server_state import closing_command, database_files
 from agents.models.encryption import InvalidToken, decrypt
+from agents.private_files import is_open_to_others
 from openfang_site.checkup.finding import Finding, ok, problem, warning
 
 LEAST_FREE, LITTLE_FREE = 200 * 1024**2, 1024**3
@@ -25,9 +26,12 @@ def data_directory() -> Iterator[Finding]:
             "data directory", f"{path} cannot be written by this user.", "Give it to the server's user: chown."
         )
         return
-    key = path / "secret_key"
-    if key.exists() and stat.S_IMODE(key.stat().st_mode) & 0o077:
-        yield problem("data directory", f"Others on this machine can read {key}.", f"chmod 600 {key}")
+    # The modes of files behind a closed directory do not matter.
+    elsewhere = [file for file in database_files() if path not in file.parents and is_open_to_others(file.parent)]
+    reachable = [found for found in (path, *elsewhere) if is_open_to_others(found)]
+    if reachable:
+        text = f"Other users of this machine can read {', '.join(map(str, reachable))}."
+        yield problem("data directory", text, closing_command(reachable))
     else:
         yield ok("data directory", str(path))
 

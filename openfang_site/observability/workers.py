@@ -16,6 +16,7 @@ from socket import gethostname
 import msgspec
 from django.conf import settings
 
+from agents.private_files import make_private_dir, private
 from openfang_site.observability import figures
 from openfang_site.observability.metrics import FIGURES
 
@@ -72,8 +73,9 @@ def _keep_writing(own: Path, leaving: threading.Event) -> None:
     draft = own.with_suffix(".draft")
     while True:
         try:
-            own.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(msgspec.json.encode(_lines(own.stem)))
+            make_private_dir(own.parent)
+            with open(draft, "wb", opener=private) as file:
+                file.write(msgspec.json.encode(_lines(own.stem)))
             draft.replace(own)
         except OSError as error:
             logger.warning("The other workers cannot be told this one's figures: %s", error)

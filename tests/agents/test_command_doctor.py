@@ -1,7 +1,6 @@
 """`openfang doctor`: what is wrong is found, and told with what to do about it."""
 
 import json
-import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -217,15 +216,17 @@ class TestSurroundings:
         monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=free))
         assert found()["disk"][0] == state
 
-    def test_a_secret_key_that_others_can_read(self, db: None, tmp_path: Path) -> None:
+    def test_a_data_directory_that_others_can_read(self, db: None, tmp_path: Path) -> None:
         (tmp_path / "secret_key").touch(mode=0o644)
+        assert found()["data directory"] == ("ok", str(tmp_path), "")  # nobody else gets as far as the file
+
+        tmp_path.chmod(0o755)
         assert found()["data directory"] == (
             "problem",
-            f"Others on this machine can read {tmp_path}/secret_key.",
-            f"chmod 600 {tmp_path}/secret_key",
+            f"Other users of this machine can read {tmp_path}.",
+            f"chmod -R go= {tmp_path}",
         )
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
     def test_a_data_directory_that_cannot_be_written(self, db: None, tmp_path: Path) -> None:
         tmp_path.chmod(0o500)
         assert found()["data directory"][0] == "problem"

@@ -13,9 +13,9 @@ from django.db import connection
 from agents.management.backups import postgresql, sqlite
 from agents.management.backups.progress import Progress
 from agents.management.backups.stamp import NAME, Stamp
+from agents.private_files import WORKSPACES, make_private_dir
 
 SECRET_KEY = "secret_key"
-WORKSPACES = "workspaces"
 
 
 def make_backup(path: Path, progress: Progress) -> None:
@@ -25,7 +25,7 @@ def make_backup(path: Path, progress: Progress) -> None:
     if path.exists():
         raise CommandError(f"{path} is there already, and is not written over.")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_dir(path.parent)
         part = path.with_name(f"{path.name}.part")
         part.unlink(missing_ok=True)
         with (
@@ -48,16 +48,16 @@ def make_backup(path: Path, progress: Progress) -> None:
 def _fill(archive: tarfile.TarFile, directory: Path, progress: Progress) -> None:
     stamp = directory / NAME
     stamp.write_text(Stamp.of_this_server().text())
-    archive.add(stamp, NAME)  # the first, so that it is read without the rest
+    archive.add(stamp, NAME, filter=_for_owner)  # the first, so that it is read without the rest
     engine = sqlite if connection.vendor == "sqlite" else postgresql
     engine.dump(directory / engine.NAME, progress)
     progress.step("Packing")
     with open(directory / engine.NAME, "rb") as dump:
-        member = archive.gettarinfo(arcname=engine.NAME, fileobj=dump)
+        member = _for_owner(archive.gettarinfo(arcname=engine.NAME, fileobj=dump))
         archive.addfile(member, progress.reading(dump, member.size))
     key = directory / SECRET_KEY
     key.write_text(settings.SECRET_KEY)
-    archive.add(key, SECRET_KEY)
+    archive.add(key, SECRET_KEY, filter=_for_owner)
     workspaces = settings.OPENFANG_DATA_DIR / WORKSPACES
     for file in _files(workspaces):
         copy = directory / "file"
@@ -66,7 +66,13 @@ def _fill(archive: tarfile.TarFile, directory: Path, progress: Progress) -> None
             shutil.copyfile(file, copy)
         except FileNotFoundError:
             continue
-        archive.add(copy, f"{WORKSPACES}/{file.relative_to(workspaces)}")
+        archive.add(copy, f"{WORKSPACES}/{file.relative_to(workspaces)}", filter=_for_owner)
+
+
+def _for_owner(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Have a file unpacked, by whatever program, for its owner alone."""
+    member.mode = 0o600
+    return member
 
 
 def _files(directory: Path) -> Iterator[Path]:

@@ -12,12 +12,13 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from agents.management.backups import postgresql, sqlite
-from agents.management.backups.making import SECRET_KEY, WORKSPACES
+from agents.management.backups.making import SECRET_KEY
 from agents.management.backups.progress import Progress
 from agents.management.backups.stamp import NAME, Stamp
 from agents.management.base import program
 from agents.management.server_state import holding_data_dir, is_running, running_server
 from agents.models import Agent, UsageRecord, Worker
+from agents.private_files import WORKSPACES, close_to_others, make_private_dir
 from agents.setup import prepare
 
 
@@ -39,6 +40,7 @@ def restore_backup(path: Path, progress: Progress, *, force: bool) -> Path | Non
             unpacked = Path(name)
             progress.step(f"Unpacking the backup of {stamp.made_at}")
             _unpack(archive, unpacked)
+            close_to_others(unpacked)  # an archive has the modes of the server that made it
             _check_secret_key((unpacked / SECRET_KEY).read_text(), data_dir / SECRET_KEY)
             aside = _put_in_place(unpacked, data_dir, progress)
         progress.step("Bringing the database to this version")
@@ -118,7 +120,7 @@ def _put_in_place(unpacked: Path, data_dir: Path, progress: Progress) -> Path | 
     if connection.vendor == "sqlite":
         sqlite.check(unpacked / sqlite.NAME, progress)
         if old:
-            aside.mkdir()
+            make_private_dir(aside)
             sqlite.move_away(aside)
         sqlite.load(unpacked / sqlite.NAME)
     else:
@@ -126,11 +128,10 @@ def _put_in_place(unpacked: Path, data_dir: Path, progress: Progress) -> Path | 
     connections.close_all()
     for part in (SECRET_KEY, WORKSPACES):
         if old and (data_dir / part).exists():
-            aside.mkdir(exist_ok=True)
+            make_private_dir(aside)
             (data_dir / part).rename(aside / part)
         if (unpacked / part).exists():
             (unpacked / part).replace(data_dir / part)
-    (data_dir / SECRET_KEY).chmod(0o600)
     return aside if old else None
 
 

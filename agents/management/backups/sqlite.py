@@ -9,6 +9,7 @@ from django.core.management import CommandError
 from django.db import connection, connections
 
 from agents.management.backups.progress import Progress
+from agents.management.server_state import database_files
 
 NAME = "database.sqlite3"
 PAGES = 1000  # at once, 4 MB: between two of them it is told how far it is
@@ -44,9 +45,7 @@ def load(path: Path) -> None:
 
 def move_away(aside: Path) -> None:
     connections.close_all()
-    database = Path(connection.settings_dict["NAME"])
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        file = database.with_name(database.name + suffix)
+    for file in database_files():
         if file.exists():
             shutil.move(file, aside / file.name)
 
