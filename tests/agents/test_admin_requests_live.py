@@ -12,6 +12,7 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from agents.live.publisher import INTERVAL, publisher
@@ -65,6 +66,12 @@ class TestSocket:
             assert page is not None
             changed([request_id])
             assert await page.receive_json_from(timeout=60) == {"ids": [str(request_id)]}
+
+    async def test_the_key_of_a_session_as_the_database_has_it_watches_nothing(self) -> None:
+        await sync_to_async(cookie)(await sync_to_async(person)("viewer", "view_usagerecord"))
+        stored = await Session.objects.aget()
+        async with watching(f"{settings.SESSION_COOKIE_NAME}={stored.session_key}") as page:
+            assert page is None
 
     async def test_many_changes_at_once_are_told_together(self) -> None:
         viewer = await sync_to_async(person)("viewer", "view_usagerecord")

@@ -4,8 +4,10 @@ import io
 import json
 import shutil
 import sqlite3
+import subprocess
 import tarfile
 from contextlib import closing
+from glob import glob
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,16 @@ lab = Provider.objects.get(name="groq")
 lab.keep_key("gsk-kept-0123456789")
 lab.save()
 """
+LOG_IN = """
+from django.contrib.sessions.models import Session
+from openfang_site.security.sessions import SessionStore
+store = SessionStore()
+store["_auth_user_id"] = "1"
+store.save()
+row = Session.objects.get()
+print(row.session_key, row.session_data)
+"""
+SESSIONS = 'from django.contrib.sessions.models import Session; print("", Session.objects.count(), "sessions")'
 LEASE = """
 from datetime import timedelta
 from django.utils import timezone
@@ -60,6 +72,32 @@ def test_what_is_backed_up_is_there_after_the_restore(make, tmp_path):
     assert (new.data_dir / "workspaces" / "some-agent" / "notes.txt").read_text() == "of an agent"
     assert not (new.data_dir / "workspaces" / "some-agent" / "outside").exists()
     assert (new.data_dir / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_has_nothing_of_a_session(make, tmp_path):
+    old, new, path = make("old"), make("new"), tmp_path / "backup.tar.gz"
+    old.done("spawn", "coder")
+    stored, data = old.done("shell", "-c", LOG_IN).split()[-2:]
+
+    old.done("backup", str(path))
+
+    with tarfile.open(path) as archive:
+        for member in archive.getmembers():
+            content = archive.extractfile(member).read()  # type: ignore[union-attr]
+            assert stored.encode() not in content and data.encode() not in content
+    if new.url:
+        listed = subprocess.run(["tar", "-xzOf", path, "database.pgdump"], capture_output=True, check=True).stdout
+        dump = tmp_path / "dump"
+        dump.write_bytes(listed)
+        script = subprocess.run([program_of("pg_restore"), "-f", "-", dump], capture_output=True, check=True).stdout
+        assert b"django_session" in script and stored.encode() not in script
+    new.done("restore", str(path))
+    assert new.done("shell", "-c", SESSIONS).endswith(" 0 sessions\n")
+    assert old.done("shell", "-c", SESSIONS).endswith(" 1 sessions\n")
+
+
+def program_of(name: str) -> str:
+    return shutil.which(name) or max(glob(f"/usr/lib/postgresql/*/bin/{name}"))
 
 
 def test_data_that_is_there_is_moved_away_only_when_that_is_asked_for(make, tmp_path):

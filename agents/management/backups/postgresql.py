@@ -6,6 +6,7 @@ import subprocess
 from glob import glob
 from pathlib import Path
 
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError
 from django.db import connection, connections
 
@@ -16,7 +17,8 @@ NAME = "database.pgdump"
 
 def dump(path: Path, progress: Progress) -> None:
     progress.step("Dumping the database with pg_dump")
-    _run("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={path}")
+    sessions = f"--exclude-table-data={Session._meta.db_table}"
+    _run("pg_dump", "--format=custom", "--no-owner", "--no-privileges", sessions, f"--file={path}")
 
 
 def load(path: Path, progress: Progress) -> None:

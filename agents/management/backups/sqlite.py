@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError
 from django.db import connection, connections
 
@@ -24,6 +25,14 @@ def dump(path: Path, progress: Progress) -> None:
         source.execute("SELECT count(*) FROM sqlite_master").fetchone()
         source.backup(copy, pages=PAGES, progress=lambda _, left, total: progress.share(total - left, total), sleep=0)
         copy.execute("PRAGMA journal_mode=DELETE")
+        _leave_out(copy, Session._meta.db_table)
+
+
+def _leave_out(copy: sqlite3.Connection, table: str) -> None:
+    """Empty a table so that nothing of its rows stays in the file."""
+    if copy.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [table]).fetchone():
+        copy.execute("PRAGMA secure_delete=ON")
+        copy.execute(f"DELETE FROM {table}")
 
 
 def check(path: Path, progress: Progress) -> None:
