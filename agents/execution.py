@@ -187,6 +187,7 @@ class Run:
             deadline=deadline,
             depth=self._depth,
             ask_agent=self._ask_agent,
+            key_id=self._caller.key.id if self._caller.key else None,
         )
         client = self._request.tools if self._agent.takes_tools else []
         choice = self._request.parameters.tool_choice

@@ -205,6 +205,7 @@ def _agent_spec(row: Agent, models: dict[int, ModelSpec], default: ModelSpec | N
         max_tool_calls=row.max_tool_calls,
         tools=tuple(row.tools),
         tool_activity=row.tool_activity,
+        workspace_per_key=row.workspace_per_key,
     )
 
 

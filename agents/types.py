@@ -167,6 +167,7 @@ class AgentSpec(Struct, frozen=True):
     honour_client_parameters: bool = False
     tools: tuple[str, ...] = ()
     tool_activity: str = "automatic"
+    workspace_per_key: bool = False
 
     @property
     def takes_tools(self) -> bool:

@@ -49,7 +49,7 @@ class AgentAdmin(GuardsPrograms, KeepsHistory, PicksModel, ModelAdmin):
         ("Who it is", {"fields": ["name", "description", "enabled"]}),
         ("Prompt", {"fields": ["system_prompt"]}),
         ("Model", {"fields": ["model"]}),
-        ("Tools", {"fields": ["tools"]}),
+        ("Tools", {"fields": ["tools", "workspace_per_key"]}),
         ("Limits", {"fields": [("max_llm_calls", "max_tool_calls"), ("run_timeout", "max_tokens")]}),
         (
             "Advanced",

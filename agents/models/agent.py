@@ -89,6 +89,13 @@ class Agent(Served):
         default=False, help_text="Let clients set temperature, top_p and max_tokens. Otherwise theirs are ignored."
     )
     tools = models.JSONField(default=list, blank=True, help_text="The built-in tools that the agent may use.")
+    workspace_per_key = models.BooleanField(
+        "one workspace per key",
+        default=False,
+        db_default=False,  # for servers of an older version that make agents in the same database
+        help_text="Give each API key a separate workspace. Otherwise all keys of the agent share one: "
+        "files that one caller's requests write can be read and changed by every other caller's.",
+    )
     tool_activity = models.CharField(
         max_length=16,
         choices=ToolActivity.choices,

@@ -22,6 +22,7 @@ def spawn(
     temperature: float | None = None,
     description: str | None = None,
     more_tools: Iterable[str] = (),
+    workspace_per_key: bool = False,
 ) -> Agent:
     """Make an agent; what is given beside the profile is taken instead of the profile's, tools in addition to them.
 
@@ -43,6 +44,7 @@ def spawn(
         temperature=defaults.temperature if temperature is None else temperature,
         model=model,
         tools=list(dict.fromkeys([*defaults.tools, *more_tools])),
+        workspace_per_key=workspace_per_key,
     )
     try:
         agent.full_clean()

@@ -24,6 +24,7 @@ PLAIN = {
     "run_timeout": int,
     "honour_client_parameters": bool,
     "tool_activity": str,
+    "workspace_per_key": bool,
     "enabled": bool,
 }
 KINDS = {

@@ -42,6 +42,7 @@ def shown(agent: Agent, **differently: Any) -> dict[str, Any]:
         "tools": ["calculator"],
         "mcp_tools": [{"server": "time", "tool": "now"}],
         "tool_activity": "automatic",
+        "workspace_per_key": False,
         "enabled": True,
         "created_at": agent.created_at.isoformat().replace("+00:00", "Z"),
         "updated_at": written,
@@ -59,6 +60,13 @@ def test_an_agent_is_found_by_its_name_and_by_its_id(api: Caller, coder: Agent) 
         "param": None,
         "code": "not_found",
     }
+
+
+def test_each_key_can_be_given_a_workspace(api: Caller, coder: Agent) -> None:
+    answer = api.patch("/api/agents/coder", {"workspace_per_key": True})
+    coder.refresh_from_db()
+    assert answer.json() == shown(coder, workspace_per_key=True)
+    assert error(api.patch("/api/agents/coder", {"workspace_per_key": "perhaps"}), 400)["param"] == "workspace_per_key"
 
 
 def test_agents_are_listed_in_pages_and_searched(api: Caller, coder: Agent) -> None:

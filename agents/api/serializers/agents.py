@@ -81,6 +81,7 @@ class AgentSerializer(RowSerializer):
             "tools",
             "mcp_tools",
             "tool_activity",
+            "workspace_per_key",
             "enabled",
             "created_at",
             "updated_at",

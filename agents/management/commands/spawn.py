@@ -33,6 +33,7 @@ class Command(OpenFangCommand):
         parser.add_argument(
             "--tool", action="append", default=[], metavar="NAME", help="a tool beside the profile's; may be repeated"
         )
+        parser.add_argument("--workspace-per-key", action="store_true", help="give each API key a separate workspace")
 
     def handle(
         self,
@@ -58,6 +59,7 @@ class Command(OpenFangCommand):
             temperature=options["temperature"],
             description=options["description"],
             more_tools=options["tool"],
+            workspace_per_key=options["workspace_per_key"],
         )
         self.stdout.write(made(agent))
 
