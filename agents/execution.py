@@ -240,7 +240,8 @@ class Run:
             self._keep()
 
     def _keep(self) -> None:
-        self._parts.ledger.post(partial(transcripts.save, self._origin, self._past))
+        """Have the transcript saved as it is when the writer comes to it: once, however many calls end before that."""
+        self._parts.ledger.post(partial(transcripts.save, self._origin, self._past), key=self._origin.run_id)
 
     async def _end(self, recording: Recording, error: AgentError | None, beginning: Beginning) -> None:
         """Commit the closing row, also when the request is being cancelled meanwhile; what was refused has none."""

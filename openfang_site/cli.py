@@ -47,6 +47,7 @@ GROUPS = {
         "backup": "back everything up into one file, also while the server runs",
         "restore": "put a backup in the place of this server's data",
         "prune": "delete usage rows that are older than some days; their sums stay",
+        "quarantine": "list, retry or drop texts of requests that the database refused",
         "secrets": "encrypt again under a new secret key what is stored under an old one",
         "init-env": "write the .env that docker compose needs",
     },

@@ -1,4 +1,5 @@
-"""Whether this process lives (/healthz) and can take requests (/readyz), told to whoever asks, without secrets.
+"""Health checks for probes, without secrets: /healthz says whether this process has to be restarted, /readyz whether it
+can take requests.
 
 Both are answered before Django, which would insist on OPENFANG_ALLOWED_HOSTS: probes call a process by its address.
 """
@@ -13,7 +14,7 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from agents.errors import LimitsUnavailable, UsageNotRecorded
+from agents.errors import AgentError, LimitsUnavailable
 from agents.limits.cache import outage, refusing
 from agents.limits.counting import ask_cache
 from agents.runs import engine
@@ -48,7 +49,9 @@ readiness = Readiness()
 async def health(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Answer /healthz and /readyz."""
     if scope["path"] == "/healthz":
-        await _answer(send, 200, {"status": "alive"})
+        # A database that is slow or away is no reason to restart; a writer that has stopped never comes back.
+        stopped = engine.ledger.has_stopped
+        await _answer(send, 503 if stopped else 200, {"status": "usage writer stopped" if stopped else "alive"})
         return
     status, said = await found()
     await _answer(send, status, said)
@@ -72,7 +75,7 @@ async def look() -> dict[str, bool]:
         async with asyncio.timeout(ANSWER_SECONDS):
             migrations = await engine.ledger.perform(migrated)
             database = True
-    except (UsageNotRecorded, TimeoutError):
+    except (AgentError, TimeoutError):
         pass
     writes = engine.ledger.works and engine.ledger.backlog <= LONGEST_BACKLOG
     return {

@@ -47,6 +47,8 @@ OPENFANG_TRANSCRIPT_HOURS = env_int("OPENFANG_TRANSCRIPT_HOURS", 24, low=0, high
 OPENFANG_KEEP_TOOL_ARGUMENTS = env_bool("OPENFANG_KEEP_TOOL_ARGUMENTS", False)
 # Days that prompts and answers are kept, encrypted; 0: they are not stored.
 OPENFANG_STORE_CONTENT_DAYS = env_int("OPENFANG_STORE_CONTENT_DAYS", 0, low=0, high=3650)
+# Days that texts are kept, encrypted, that the database refused.
+OPENFANG_QUARANTINE_DAYS = env_int("OPENFANG_QUARANTINE_DAYS", 30, low=1, high=3650)
 # Days that usage rows are kept, of which the sums remain; 0: for ever.
 OPENFANG_USAGE_DAYS = env_int("OPENFANG_USAGE_DAYS", 0, low=0, high=3650)
 # Hosts, addresses and networks (with a port or without) that web_fetch may reach although they are private.
@@ -197,10 +199,10 @@ def database() -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         }
     else:
-        # The usage writer, the snapshot and the admin hold one each.
+        # The usage writer, the lease, the snapshot and the admin hold one each.
         options = config.setdefault("OPTIONS", {})
         # After 10 s a try to connect begins anew: the pool makes longer and longer pauses (up to 24 s in 40, measured).
-        options["pool"] = {"min_size": 1, "max_size": 3, "timeout": 10, "reconnect_timeout": 10}
+        options["pool"] = {"min_size": 1, "max_size": 4, "timeout": 10, "reconnect_timeout": 10}
         # A machine that is gone without a word; by themselves the systems give it up after minutes.
         options.setdefault("connect_timeout", 5)
         options.setdefault("tcp_user_timeout", 30_000)

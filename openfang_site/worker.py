@@ -16,6 +16,7 @@ from django.db import connections
 
 from agents.providers.embedded import STOPPED, Embedded, EmbeddedModelUnavailable, Endpoint
 from agents.runs import engine
+from agents.setup import SetupError
 from agents.snapshot import Snapshot
 from openfang_site.observability.workers import desk, directory_of_server
 from openfang_site.seats import Seat
@@ -50,6 +51,7 @@ def serve_supervised(place: Place) -> None:
 
 def _serve(listener: socket.socket, seat: Seat | None, tell_ready: Callable[[], None]) -> None:
     allow_many_open_files()
+    engine.ledger.on_end = stop_this_process
     engine.start()
     connections.close_all()  # this thread needs the database no more
     from openfang_site.asgi import application, refused  # noqa: PLC0415 -- loads what the checks before it can do without
@@ -83,6 +85,13 @@ def _serve(listener: socket.socket, seat: Seat | None, tell_ready: Callable[[], 
         on_stopped=on_stopped,
         on_refusal=refused,
     )
+    if engine.ledger.has_failed:
+        raise SetupError("The usage writer cannot go on, so this process has ended; the log says why.")
+
+
+def stop_this_process() -> None:
+    """Stop as at a SIGTERM, so that running answers can end; the exit code then tells that it was no ordinary stop."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def spare_streams_the_collector() -> None:

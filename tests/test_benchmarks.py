@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="only Linux accounts for threads"),
 ]
 
-THREADS, CONNECTIONS = 20, 3
+THREADS, CONNECTIONS = 20, 4
 SMALL = [load for load in LOADS if load.connections <= 16]
 CROWD = Load("20 slow streams", "slow-10-1", 20, stream=True, once=True)
 

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from agents.limits import alerts
 from agents.models import Budget, BudgetPeriod, Reservation
+from agents.models.money import MOST_INTEGER
 from agents.sql.driver import PLACE, execute_each, places
 
 PERIODS, RESERVATIONS = BudgetPeriod._meta.db_table, Reservation._meta.db_table
@@ -59,13 +60,15 @@ def locked_periods(cursor: Any, wanted: Collection[tuple[int, datetime]]) -> dic
 
 def save_periods(cursor: Any, rows: Collection[PeriodRow]) -> None:
     """Write the rows, and have a warning sent for each that has come to its threshold, once."""
-    execute_each(cursor, SAVE, [(row.spent, row.reserved, row.assumed, row.id) for row in rows])
+    kept = [(min(row.spent, MOST_INTEGER), row.reserved, min(row.assumed, MOST_INTEGER), row.id) for row in rows]
+    execute_each(cursor, SAVE, kept)
     for row in rows:
         if not row.warned and row.spent and row.spent * 100 >= row.limit * row.warn_percent:
             row.warned = True
             BudgetPeriod.objects.filter(pk=row.id).update(warned_at=timezone.now())
             period = BudgetPeriod.objects.select_related("budget__api_key", "budget__agent").get(pk=row.id)
-            transaction.on_commit(partial(alerts.send, alerts.BudgetWarning.about(period.budget, period)))
+            warning = alerts.BudgetWarning.about(period.budget, period)
+            transaction.on_commit(partial(alerts.send, warning), robust=True)
 
 
 def make_reservations(cursor: Any, made: Iterable[tuple[UUID, int, int]]) -> None:

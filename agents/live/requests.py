@@ -4,7 +4,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from agents.live.publisher import GROUP, publisher
-from agents.usage.ledger import requests_changed
+from agents.usage.confirming import requests_changed
 
 requests_changed.connect(publisher.changed)
 

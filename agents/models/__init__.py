@@ -10,6 +10,7 @@ from agents.models.mcp import AgentMcpTool, McpServer, McpTransport
 from agents.models.memory import Memory
 from agents.models.price import ModelPrice
 from agents.models.provider import LanguageModel, Provider, ProviderKind
+from agents.models.quarantine import QuarantinedEntry
 from agents.models.rollup import DailyRollup, EndUserDay, UsageRollup
 from agents.models.served import Revision, served_changed
 from agents.models.transcript import Transcript
@@ -34,6 +35,7 @@ __all__ = [
     "Period",
     "Provider",
     "ProviderKind",
+    "QuarantinedEntry",
     "Reservation",
     "Revision",
     "Scope",

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import models
 
 PICO = Decimal(10) ** 12
+MOST_INTEGER = 2**63 - 1  # what a column of this kind, or of tokens, can hold
 
 
 class UsdField(models.Field):  # type: ignore[type-arg]

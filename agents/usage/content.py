@@ -12,6 +12,7 @@ from msgspec import Struct
 from agents.models import StoredContent
 from agents.models.encryption import InvalidToken, decrypt, encrypt
 from agents.types import ImagePart, Message, Part, TextPart
+from agents.usage.cleaning import clean_text
 
 LONGEST_TEXT = 100_000
 
@@ -28,7 +29,7 @@ def store(conversations: dict[UUID, Conversation]) -> None:
     """Keep conversations; belongs in the transaction that closes their requests."""
     expires_at = timezone.now() + timedelta(days=settings.OPENFANG_STORE_CONTENT_DAYS)
     StoredContent.objects.bulk_create(
-        StoredContent(id=request_id, content=encrypt(msgspec.json.encode(_bounded(said))), expires_at=expires_at)
+        StoredContent(id=request_id, content=encrypt(msgspec.json.encode(bounded(said))), expires_at=expires_at)
         for request_id, said in conversations.items()
     )
 
@@ -44,7 +45,8 @@ def conversation_of(request_id: UUID) -> Conversation | None:
         return None
 
 
-def _bounded(said: Conversation) -> Conversation:
+def bounded(said: Conversation) -> Conversation:
+    """Return a conversation as it is stored: without images, and with no text longer than LONGEST_TEXT."""
     messages = [msgspec.structs.replace(message, content=_content(message.content)) for message in said.messages]
     return Conversation(messages, _cut(said.answer), _cut(said.reasoning))
 
@@ -62,5 +64,5 @@ def _part(part: Part) -> Part:
 
 
 def _cut(text: str) -> str:
-    left_out = len(text) - LONGEST_TEXT
-    return text if left_out <= 0 else f"{text[:LONGEST_TEXT]}\n[{left_out:,} more characters were not stored]"
+    left_out, text = len(text) - LONGEST_TEXT, clean_text(text, LONGEST_TEXT)
+    return text if left_out <= 0 else f"{text}\n[{left_out:,} more characters were not stored]"

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection
 from msgspec import Struct
 
-from agents.errors import BudgetExceeded
+from agents.errors import AgentError, BudgetExceeded
 from agents.limits import budgets
 from agents.limits.budgets import Hold
 from agents.limits.turns import own_turn
@@ -15,6 +15,7 @@ from agents.models import Status, UsageRecord, UsageStep
 from agents.sql.driver import PLACE, execute_each, places
 from agents.sql.statements import Columns, Insert
 from agents.usage import content
+from agents.usage.cleaning import Cleaner
 from agents.usage.content import Conversation
 from agents.usage.rollups import add_to_rollups, take_back_lost
 
@@ -33,6 +34,7 @@ IDENTITY = (
 ASKED = ("requested_model", "client_address", "user_agent", "end_user")
 CLOSING = Columns(field for field in UsageRecord._meta.concrete_fields if field.name not in (*IDENTITY, *ASKED))
 ID = UsageRecord._meta.pk
+clean_record, clean_step = Cleaner(UsageRecord._meta.concrete_fields), Cleaner(UsageStep._meta.concrete_fields)
 INSERT_RECORDS, INSERT_STEPS = Insert(UsageRecord), Insert(UsageStep)
 STATUSES = f"SELECT id, status FROM {UsageRecord._meta.db_table} WHERE id IN"
 CLOSE = (
@@ -44,13 +46,18 @@ LOST_FIELDS = [field.attname for field in UsageRecord._meta.concrete_fields if f
 
 
 class Entry(Struct, eq=False):
-    """A row to be opened (no steps) or closed, and the request that waits for it."""
+    """A row to be opened (no steps) or closed, and the request that waits for it.
+
+    `tries` counts failed commits; `failure` is what the request gets when the row cannot be written as it should be.
+    """
 
     row: UsageRecord
     committed: asyncio.Future[None]
     steps: list[UsageStep] | None = None
     conversation: Conversation | None = None
     hold: Hold | None = None
+    tries: int = 0
+    failure: AgentError | None = None
 
     @property
     def opens(self) -> bool:
@@ -60,9 +67,17 @@ class Entry(Struct, eq=False):
     def refusal(self) -> BudgetExceeded | None:
         return self.hold.refusal if self.opens and self.hold is not None else None
 
+    def clean(self) -> None:
+        """Make the rows fit their columns."""
+        clean_record(self.row)
+        for step in self.steps or ():
+            clean_step(step)
+
 
 def commit_entries(entries: Sequence[Entry]) -> None:
     """Write all of these rows, what they reserve or have used, and their sums, in one transaction."""
+    for entry in entries:
+        entry.clean()
     begun = [entry for entry in entries if entry.opens]
     with own_turn() as cursor:
         closed = _close_all(cursor, [entry for entry in entries if not entry.opens])

@@ -1,48 +1,46 @@
-"""The writing of usage rows: one thread, which commits whatever has gathered in one transaction."""
+"""The writing of usage rows: one thread, which commits whatever has gathered in one transaction.
+
+Whatever fails costs only itself (`agents.usage.writing`, `agents.usage.work`). Should the thread's own code fail again
+and again, the thread ends, every request that waits for it fails at once, and `on_end` ends the process.
+"""
 
 import asyncio
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from contextlib import suppress
-from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
-from django.dispatch import Signal
-from msgspec import Struct
+from django.db import connection
 
 from agents.errors import UsageNotRecorded
 from agents.limits.budgets import Hold
-from agents.models import ModelPrice, UsageRecord, UsageStep
+from agents.models import ModelPrice, QuarantinedEntry, UsageRecord, UsageStep
 from agents.sql.rows import new_row
 from agents.usage import retention, workers
+from agents.usage.confirming import confirm, within
 from agents.usage.content import Conversation
-from agents.usage.entries import Entry, commit_entries
+from agents.usage.entries import Entry
+from agents.usage.failures import AWAY, note, words
+from agents.usage.leases import Lease
+from agents.usage.work import Post, Posts, Question, answer, settle
+from agents.usage.writing import answers, write
 
 logger = logging.getLogger(__name__)
-
-# Sent from the ledger's thread after a commit: `ids` of requests that have begun or ended, the `loop` they are on, and
-# the entries that have `closed` rows.
-requests_changed = Signal()
 
 T = TypeVar("T")
 
 OPEN_SECONDS = 5.0
 CLOSE_SECONDS = 30.0
-RETRY_SECONDS = 1.0
 GATHER_SECONDS = 0.001  # for more to come where several came before: a row costs a third of it in a commit of many
-
-
-class Work(Struct, eq=False):
-    """Something else to do with the database, and the future that gets its result, if anyone waits for it."""
-
-    function: Callable[[], Any]
-    done: asyncio.Future[Any] | None = None
+POST_SECONDS = 0.05  # of each round, beside the posts of runs that end: entries wait meanwhile
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # before what failed is tried again; doubled from try to try
+MOST_FAILED_ROUNDS = 5  # in a row, before the thread gives up
+NOT_RECORDED = "The usage of this request could not be recorded."
+NO_DATABASE = "The server's database does not answer."
 
 
 class Ledger:
@@ -52,13 +50,18 @@ class Ledger:
         self._open_seconds = open_seconds
         self._close_seconds = close_seconds
         self.worker_id = UUID(int=0)
-        self._queue: queue.SimpleQueue[Entry | Work | None] = queue.SimpleQueue()
+        self.quarantined = 0  # entries in the database, not of this process alone
+        self.has_failed = self._has_ended = False
+        self.on_end: Callable[[], None] = lambda: None
+        self._queue: queue.SimpleQueue[Entry | Question | Post | None] = queue.SimpleQueue()
         self._unwritten: list[Entry] = []
+        self._questions: list[Question] = []
+        self._posts = Posts()
         self._several = False
         self._refused = False
-        self._posted: list[Work] = []
-        self._waited_for: list[Work] = []
-        self._renewed = self._deleted = time.monotonic()
+        self._pause = self._paused_until = 0.0
+        self._stop_by: float | None = None
+        self._tended = self._deleted = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="openfang-ledger", daemon=True)
         self._registered: Future[UUID] = Future()
 
@@ -76,6 +79,11 @@ class Ledger:
     def works(self) -> bool:
         """Whether the database took what it was last given."""
         return self._thread.is_alive() and not self._refused
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether nothing will ever be written again, however long one waits."""
+        return self.has_failed or (self._thread.ident is not None and not self._thread.is_alive())
 
     def stop(self) -> None:
         """Write what is left, give the lease back and end the thread."""
@@ -113,164 +121,156 @@ class Ledger:
         self._queue.put(Entry(row, asyncio.get_running_loop().create_future(), steps, conversation, hold))
 
     async def perform(self, function: Callable[[], T]) -> T:
-        """Call a function that uses the database in the ledger's thread, after what was entered before it."""
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put(Work(function, done))
-        return await _within(self._open_seconds, done, "The server's database does not answer.")
+        """Call a function that uses the database in the ledger's thread, after what was entered before it.
 
-    def post(self, function: Callable[[], object]) -> None:
-        """Have a function called in the ledger's thread, before what is entered after it, without waiting for it."""
-        self._queue.put(Work(function))
+        Raises what the function raises if that is an AgentError; its other failures are logged, and raised as one.
+        """
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._refuse_if_ended(NO_DATABASE)
+        self._queue.put(Question(function, done))
+        return await within(self._open_seconds, done, NO_DATABASE)
+
+    def post(self, function: Callable[[], object], key: Hashable = None) -> None:
+        """Have a function called in the ledger's thread, and do not wait for it.
+
+        With the id of a run as `key` it is called before the run's closing row is committed, and once for all posts of
+        that run that come while it waits: it has to read what is current when it is called.
+        """
+        if self._posts.announce(key):
+            self._queue.put(Post(function, key))
 
     async def _commit(self, entry: Entry, seconds: float) -> None:
+        self._refuse_if_ended(NOT_RECORDED)
         self._queue.put(entry)
-        await _within(seconds, entry.committed, "The usage of this request could not be recorded.")
+        await within(seconds, entry.committed, NOT_RECORDED)
+
+    def _refuse_if_ended(self, words: str) -> None:
+        if self._has_ended:
+            raise UsageNotRecorded(words)
 
     def _work(self) -> None:
         try:
             worker_id = workers.register()
-        except DatabaseError as error:
+        except Exception as error:
             self._registered.set_exception(error)
             return
         self._registered.set_result(worker_id)
-        stopping = False
-        while not stopping:
-            stopping = self._gather()
-            # Whoever learns that a run is closed must find what it has left.
-            self._perform(self._posted)
-            self._write()
-            self._perform(self._waited_for)
-            if time.monotonic() - self._renewed >= workers.RENEW_SECONDS:
-                self._refused = self._guarded(partial(workers.renew, worker_id)) is not None
-                self._guarded(ModelPrice.objects.apply_due)
-                self._renewed = time.monotonic()
-            if time.monotonic() - self._deleted >= retention.PAUSE_SECONDS:
-                self._guarded(retention.delete_some)
-                self._deleted = time.monotonic()
-        self._guarded(partial(workers.leave, worker_id))
-        connection.close()
-
-    def _gather(self) -> bool:
-        """Wait for entries and take all there are; true when the last is in."""
+        lease = Lease(worker_id, self._end)
         try:
-            entry = self._queue.get(timeout=RETRY_SECONDS if self._unwritten or self._posted else workers.RENEW_SECONDS)
+            lease.start()
+            self._rounds(lease)
+            lease.stop()
+            self._guarded(lambda: workers.leave(worker_id))
+            connection.close()
+        except BaseException as error:
+            self._end(error)
+            self._fail_all()
+
+    def _rounds(self, lease: Lease) -> None:
+        failed = 0
+        while self._stop_by is None or (self._is_busy and time.monotonic() < self._stop_by):
+            try:
+                self._round(lease)
+                failed = 0
+            except Exception as error:
+                failed += 1
+                if failed == MOST_FAILED_ROUNDS:
+                    raise
+                note("round", "The usage writer failed, and goes on", error)
+                time.sleep(FIRST_PAUSE)
+
+    def _round(self, lease: Lease) -> None:
+        self._gather()
+        if time.monotonic() >= self._paused_until:
+            self._do_posts()
+            self._write()
+        questions, self._questions = self._questions, []
+        answer(questions)
+        self._tend(lease)
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._unwritten or self._posts.waiting or self._questions)
+
+    def _gather(self) -> None:
+        """Wait for entries and take all there are; the last is None."""
+        pause = max(0.0, self._paused_until - time.monotonic())
+        try:
+            entry = self._queue.get(timeout=pause if self._is_busy else workers.RENEW_SECONDS)
             if self._several:
                 time.sleep(GATHER_SECONDS)
             while entry is not None:
                 if isinstance(entry, Entry):
                     self._unwritten.append(entry)
-                elif entry.done is None:
-                    self._posted.append(entry)
+                elif isinstance(entry, Post):
+                    self._posts.waiting.append(entry)
                 else:
-                    self._waited_for.append(entry)
+                    self._questions.append(entry)
                 entry = self._queue.get_nowait()
+            self._stop_by = time.monotonic() + self._close_seconds
         except queue.Empty:
+            return
+
+    def _do_posts(self) -> None:
+        """Do some of the posts: all those of runs that end, as a closed run has to be found with what it saved."""
+        if self._posts.waiting:
+            ending = {entry.row.id for entry in self._unwritten if not entry.opens}
+            self._note_answer(self._posts.perform(ending, POST_SECONDS))
+
+    def _write(self) -> None:
+        batch = [entry for entry in self._unwritten if not (entry.opens and entry.committed.done())]
+        self._unwritten = batch
+        self._several = len(batch) > 1
+        if batch:
+            settled, self._unwritten = write(batch)
+            self._note_answer(not self._unwritten)
+            confirm(settled)
+
+    def _note_answer(self, answered: bool) -> None:
+        """Note whether the database took what it was given; if not, leave it alone for a while."""
+        self._refused = not answered
+        self._pause = 0.0 if answered else min(max(FIRST_PAUSE, 2 * self._pause), LONGEST_PAUSE)
+        self._paused_until = time.monotonic() + self._pause
+
+    def _tend(self, lease: Lease) -> None:
+        """Do what is due every few seconds."""
+        if time.monotonic() - self._tended >= workers.RENEW_SECONDS:
+            self._refused = not (self._guarded(workers.reap) if lease.is_sound else answers())
+            self._guarded(ModelPrice.objects.apply_due)
+            self._guarded(self._count_quarantined)
+            self._tended = time.monotonic()
+        if time.monotonic() - self._deleted >= retention.PAUSE_SECONDS:
+            self._guarded(retention.delete_some)
+            self._deleted = time.monotonic()
+
+    def _count_quarantined(self) -> None:
+        self.quarantined = QuarantinedEntry.objects.count()
+
+    def _guarded(self, function: Callable[[], object]) -> bool:
+        """Do something with the database that is due again anyway, and say whether it could be done."""
+        try:
+            function()
+        except AWAY as error:
+            logger.warning("The database does not answer: %s", words(error))
+            connection.close()
+            return False
+        except Exception as error:
+            note("work", f"{getattr(function, '__name__', 'A task')} failed", error)
             return False
         return True
 
-    def _write(self) -> None:
-        """Commit all that is unwritten at once; if that fails, each on its own, so that a bad row holds up no other."""
-        batch = [entry for entry in self._unwritten if not (entry.opens and entry.committed.done())]
-        self._unwritten = []
-        self._several = len(batch) > 1
-        failure = self._guarded(partial(commit_entries, batch)) if batch else None
-        if failure is None:
-            self._refused = False if batch else self._refused
-            _confirm(batch)
-            return
-        if isinstance(failure, OperationalError):
-            self._refused = True
-            # The whole database does not answer; each alone would wait for it as long again.
-            self._unwritten = batch
-            return
-        for entry in batch:
-            if self._guarded(partial(commit_entries, [entry])) is None:
-                _confirm([entry])
-            else:
-                self._unwritten.append(entry)
+    def _end(self, error: BaseException) -> None:
+        note("round", "The usage writer cannot go on, this process ends", error)
+        self.has_failed = True
+        self.on_end()
 
-    def _perform(self, works: list[Work]) -> None:
-        """Do what there is to do; what nobody waits for is kept while the database does not answer."""
-        while works:
-            work = works[0]
-            # Unless whoever asked has waited long enough.
-            if work.done is None or not work.done.done():
-                try:
-                    _tell(work.done, work.function())
-                except (DatabaseError, InterfaceError) as error:
-                    logger.warning("The database does not answer: %s", error)
-                    connection.close()
-                    if work.done is None and isinstance(error, OperationalError | InterfaceError):
-                        return
-                    _tell(work.done, UsageNotRecorded("The server's database does not answer."))
-            works.pop(0)
-
-    def _guarded(self, work: Callable[[], object]) -> DatabaseError | InterfaceError | None:
-        """Do something with the database, and return what it failed with, if it did."""
-        try:
-            work()
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning("Usage could not be written, it will be tried again: %s", error)
-            connection.close()
-            return error
-        return None
-
-
-def _confirm(entries: list[Entry]) -> None:
-    """Tell who watches, and let the requests go on that wait for these entries, each on its own event loop."""
-    if not entries:
-        return
-    loop = entries[-1].committed.get_loop()
-    ids = [entry.row.id for entry in entries if entry.refusal is None]
-    closed = [entry for entry in entries if not entry.opens]
-    # Robust: whoever listens must not be able to end this thread.
-    requests_changed.send_robust(Ledger, ids=ids, closed=closed, loop=loop)
-    waiting: dict[asyncio.AbstractEventLoop, list[Entry]] = {}
-    for entry in entries:
-        waiting.setdefault(entry.committed.get_loop(), []).append(entry)
-    # Last: this thread now waits for more, and does not hold up those that go on.
-    for loop, confirmed in waiting.items():
-        # The loop may have been closed under a request that nobody waits for any more.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_resolve, confirmed)
-
-
-def _tell(done: asyncio.Future[Any] | None, result: object) -> None:
-    """Give a future of an event loop its result, or its exception."""
-    if done is None:
-        return
-
-    def tell() -> None:
-        if done.done():
-            return
-        if isinstance(result, BaseException):
-            done.set_exception(result)
-        else:
-            done.set_result(result)
-
-    with suppress(RuntimeError):
-        done.get_loop().call_soon_threadsafe(tell)
-
-
-async def _within(seconds: float, done: asyncio.Future[T], otherwise: str) -> T:
-    """Wait for the ledger's thread. Raises UsageNotRecorded after so long; asyncio.timeout would cost far more."""
-
-    def give_up() -> None:
-        if not done.done():
-            done.set_exception(UsageNotRecorded(otherwise))
-
-    patience = done.get_loop().call_later(seconds, give_up)
-    try:
-        return await done
-    finally:
-        patience.cancel()
-
-
-def _resolve(entries: list[Entry]) -> None:
-    for entry in entries:
-        if entry.committed.done():
-            continue
-        if entry.refusal is not None:
-            entry.committed.set_exception(entry.refusal)
-        else:
-            entry.committed.set_result(None)
+    def _fail_all(self) -> None:
+        """Fail what waits for this thread; what comes later is refused at once."""
+        self._has_ended = True
+        self._queue.put(None)
+        self._gather()
+        for entry in self._unwritten:
+            entry.failure = UsageNotRecorded(NOT_RECORDED)
+        confirm(self._unwritten)
+        for question in self._questions:
+            settle(question.done, error=UsageNotRecorded(NO_DATABASE))

@@ -7,9 +7,10 @@ from django.db import models
 from django.utils import timezone
 
 from agents.limits.turns import own_turn
-from agents.models import Status, StoredContent, Transcript, UsageRecord, UsageStep
+from agents.models import QuarantinedEntry, Status, StoredContent, Transcript, UsageRecord, UsageStep
 
-EXPIRING: tuple[type[StoredContent | Transcript], ...] = (StoredContent, Transcript)
+Expiring = StoredContent | Transcript | QuarantinedEntry
+EXPIRING: tuple[type[Expiring], ...] = (StoredContent, Transcript, QuarantinedEntry)
 AT_ONCE = 500  # some 30 ms with their steps, for which other writers wait
 PAUSE_SECONDS = 1.0  # after which a worker that is busy deletes so many again: it may be sent about as many a second
 
@@ -32,13 +33,14 @@ def delete_requests(before: datetime) -> int:
         UsageStep.objects.filter(record__in=ids).delete()
         StoredContent.objects.filter(pk__in=ids).delete()
         Transcript.objects.filter(pk__in=ids).delete()
+        QuarantinedEntry.objects.filter(pk__in=ids).delete()
         UsageRecord.objects.filter(pk__in=ids).delete()
     return len(ids)
 
 
-def delete_expired(table: type[StoredContent | Transcript]) -> int:
+def delete_expired(table: type[Expiring]) -> int:
     """Delete rows that are over their own time, at most AT_ONCE, and return how many there were."""
-    expired: models.QuerySet[StoredContent | Transcript] = table._default_manager.filter(expires_at__lte=timezone.now())
+    expired: models.QuerySet[Expiring] = table._default_manager.filter(expires_at__lte=timezone.now())
     if not expired.exists():
         return 0
     with own_turn():

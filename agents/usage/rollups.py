@@ -11,6 +11,7 @@ from django.db import connection, models
 from django.db.models import F
 
 from agents.models import DailyRollup, EndUserDay, Status, UsageRecord, UsageRollup
+from agents.models.money import MOST_INTEGER
 from agents.models.rollup import HISTOGRAM_BOUNDS, HISTOGRAM_BUCKETS, QUARTER_HOUR, ROLLUP_NAMESPACE
 from agents.sql.driver import PLACE, places
 
@@ -62,8 +63,11 @@ class Sums:
         for place, row in sorted(sums.items(), key=lambda item: item[0][0]):
             if "cost" in row:
                 row["cost"] = self._cost.get_prep_value(row["cost"])
+            for name, value in row.items():
+                row[name] = min(value, MOST_INTEGER)
             # The row is there nearly always, and then ten of its columns are written and not all the fifty.
-            cursor.execute(_adding(self._table._meta.db_table, *row), [*row.values(), place[0]])
+            added = [number for value in row.values() for number in (MOST_INTEGER - value, value)]
+            cursor.execute(_adding(self._table._meta.db_table, *row), [*added, place[0]])
             if cursor.rowcount == 0:
                 cursor.execute(self._upsert, self._whole_row(place, row))
 
@@ -92,7 +96,9 @@ class Sums:
 
 @lru_cache(maxsize=1024)
 def _adding(table: str, *names: str) -> str:
-    added = ", ".join(f"{name} = {name} + {PLACE}" for name in names)
+    """Return the statement that adds to a row. A sum stops at the column's end: past it every later add would fail."""
+    least = "min" if connection.vendor == "sqlite" else "least"
+    added = ", ".join(f"{name} = {least}({name}, {PLACE}) + {PLACE}" for name in names)
     return f"UPDATE {table} SET {added} WHERE id = {PLACE}"
 
 

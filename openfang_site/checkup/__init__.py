@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.db import DatabaseError, connection
 
 from agents.setup import reach
-from openfang_site.checkup.data import data_directory, database, disk, encrypted_rows
+from openfang_site.checkup.data import data_directory, database, disk, encrypted_rows, quarantine
 from openfang_site.checkup.finding import Finding, State, problem
 from openfang_site.checkup.models import agents_models, providers
 from openfang_site.checkup.serving import keys, redis, server
@@ -26,6 +26,7 @@ def checkup(*, offline: bool) -> Iterator[Finding]:
         if not connection.introspection.table_names():
             return  # the first start makes them, and what the rest looks at
         yield from encrypted_rows()
+        yield from quarantine()
         yield from agents_models()
         if not offline:
             yield from providers()

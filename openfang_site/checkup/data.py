@@ -11,6 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from agents.management.base import program
 from agents.management.commands.secrets import ENCRYPTED
 from agents.management.server_state import closing_command, database_files
+from agents.models import QuarantinedEntry
 from agents.models.encryption import InvalidToken, decrypt
 from agents.private_files import is_open_to_others
 from openfang_site.checkup.finding import Finding, ok, problem, warning
@@ -86,6 +87,21 @@ def encrypted_rows() -> Iterator[Finding]:
         )
     else:
         yield ok("secret key", "It opens what is encrypted in the database.")
+
+
+def quarantine() -> Iterator[Finding]:
+    """Warn of requests whose texts the database refused."""
+    if QuarantinedEntry._meta.db_table not in connection.introspection.table_names():
+        return  # a database of an older version, which the first start brings up to date
+    if count := QuarantinedEntry.objects.count():
+        whose = "1 request" if count == 1 else f"{count:,} requests"
+        yield warning(
+            "quarantine",
+            f"The database refused texts of {whose}; the usage rows were written without them.",
+            f"{program()} quarantine list says why; quarantine retry writes them again, quarantine drop deletes them.",
+        )
+    else:
+        yield ok("quarantine", "The database has taken every usage row whole.")
 
 
 def _opens(token: bytes) -> bool:

@@ -4,7 +4,7 @@ import logging
 
 from django.conf import settings
 
-from agents.usage.ledger import requests_changed
+from agents.usage.confirming import requests_changed
 from openfang_site.observability import metrics
 
 logger = logging.getLogger(__name__)

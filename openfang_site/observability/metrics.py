@@ -13,11 +13,13 @@ from agents.models.rollup import HISTOGRAM_BOUNDS
 from agents.runs import engine
 from agents.tools import BUILT_IN
 from agents.usage.entries import Entry
+from agents.usage.failures import failures
 from openfang_site.observability.figures import Counter, Figure, Histogram, Reading
 from openfang_site.observability.process import PROCESS
 
 PROVIDER_ERRORS = {ProviderError.code} | {kind.code for kind in ProviderError.__subclasses__()}
 KINDS = ("prompt", "completion", "cached", "reasoning")
+FAILURE_KINDS = ("entry", "work", "lease", "round")
 
 requests = Counter("openfang_requests_total", "Requests to agents that have ended.", "agent", "status", "streamed")
 durations = Histogram(
@@ -83,6 +85,21 @@ FIGURES: Sequence[Figure] = (
         "openfang_usage_writer_queue_length",
         "Usage rows that wait to be written.",
         read=lambda: {(): engine.ledger.backlog},
+    ),
+    Reading(
+        "openfang_usage_writer_up", "0: the writer has stopped.", read=lambda: {(): int(not engine.ledger.has_stopped)}
+    ),
+    Reading(
+        "openfang_usage_writer_failures_total",
+        "What the usage writer could not do, by kind; each cost only itself.",
+        "kind",
+        read=lambda: {(kind,): failures[kind] for kind in FAILURE_KINDS},
+        kind="counter",
+    ),
+    Reading(
+        "openfang_quarantined_entries",
+        "Requests whose texts the database refused.",
+        read=lambda: {(): engine.ledger.quarantined},
     ),
     Reading(
         "openfang_mcp_breaker_open",

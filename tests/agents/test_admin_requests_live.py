@@ -17,7 +17,8 @@ from django.test import Client
 
 from agents.live.publisher import INTERVAL, publisher
 from agents.models import Agent, Status, UsageRecord, UsageStep
-from agents.usage.ledger import Ledger, requests_changed
+from agents.usage.confirming import requests_changed
+from agents.usage.ledger import Ledger
 from openfang_site.asgi import application
 from tests.agents.admin_cast import key, request, text
 

@@ -96,7 +96,17 @@ class TestWell:
         said = found()
         assert {state for state, _, _ in said.values()} == {"ok"}
         assert list(said) == [
-            *("data directory", "disk", "server", "database", "access", "secret key", "agents", "provider scripted")
+            *(
+                "data directory",
+                "disk",
+                "server",
+                "database",
+                "access",
+                "secret key",
+                "quarantine",
+                "agents",
+                "provider scripted",
+            )
         ]
 
     def test_a_running_server_is_asked_whether_it_is_ready(self, live: Live) -> None:

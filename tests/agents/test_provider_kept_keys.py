@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError
 from django.test import Client
 
-from agents.models import Provider, StoredContent, Transcript
+from agents.models import Provider, QuarantinedEntry, StoredContent, Transcript
 from agents.models.changes import changes_of
 from agents.models.encryption import decrypt, encrypt
 from agents.snapshot import read_models
@@ -91,6 +91,7 @@ def test_rotating_encrypts_everything_under_the_new_secret_key(acme: Provider, s
         id=agent, agent_id=agent, scope="key", content=encrypt(b"{}"), created_at=when, expires_at=when
     )
     StoredContent.objects.create(id=agent, content=encrypt(b"[]"), expires_at=when)
+    QuarantinedEntry.objects.create(id=agent, content=encrypt(b"{}"), created_at=when, expires_at=when)
 
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the-new-secret-key", ["the-old-secret-key"]
     assert used_key(acme) == KEY
@@ -99,6 +100,7 @@ def test_rotating_encrypts_everything_under_the_new_secret_key(acme: Provider, s
         "providers' keys: 1 encrypted again",
         "transcripts: 1 encrypted again",
         "stored conversations: 1 encrypted again",
+        "quarantined entries: 1 encrypted again",
     ]
 
     settings.SECRET_KEY_FALLBACKS = []

@@ -1,24 +1,26 @@
 """A database that cannot be written to: nothing is asked of a provider without a row, and nothing ends without one."""
 
 import asyncio
-import sqlite3
 import threading
-import uuid
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from typing import TypeVar
-from unittest.mock import patch
 
-import psycopg
 import pytest
-from django.db import OperationalError, connection
-from django.utils import timezone
+from django.db import OperationalError
 
 from agents.errors import UsageNotRecorded
-from agents.limits.turns import ADVISORY_LOCK
-from agents.models import Status, StepKind, UsageRecord, UsageRollup, UsageStep, Worker
+from agents.models import Status, UsageRecord, UsageRollup, UsageStep, Worker
 from agents.usage.ledger import Ledger
+from tests.agents.ledger_parts import (
+    database,
+    ended,
+    found,
+    impatient,
+    ledger,
+    locked,
+    looked_up,
+    new_row,
+    step_of,
+)
 from tests.live import Live
 from tests.live.asking import (
     ask,
@@ -34,21 +36,7 @@ from tests.live.asking import (
 )
 from tests.upstream import Upstream, says, stalls
 
-T = TypeVar("T")
-
-
-@contextmanager
-def locked(database: str) -> Iterator[None]:
-    """Keep every other writer out, as a backup or a long migration does."""
-    if database.startswith("postgres:"):
-        with psycopg.connect(database) as other_writer:
-            other_writer.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
-            yield
-        return
-    with closing(sqlite3.connect(database, isolation_level=None, timeout=20)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
+__all__ = ["database", "ledger"]  # fixtures
 
 
 def database_of(live: Live) -> str:
@@ -106,68 +94,6 @@ class TestServer:
         assert {row_of(live, response)["status"] for response in responses} == {"ok"}
 
 
-@pytest.fixture
-def ledger(transactional_db: None) -> Iterator[Ledger]:
-    ledger = Ledger(open_seconds=60, close_seconds=60)
-    ledger.start()
-    yield ledger
-    ledger.stop()
-
-
-@contextmanager
-def impatient(ledger: Ledger) -> Iterator[None]:
-    with patch.multiple(ledger, _open_seconds=0.2, _close_seconds=0.2):
-        yield
-
-
-@pytest.fixture
-def database(transactional_db: None) -> str:
-    """Where the database of the tests is."""
-    if connection.vendor == "postgresql":
-        return "postgres://{USER}@{HOST}:{PORT}/{NAME}".format_map(connection.settings_dict)
-    return str(connection.settings_dict["NAME"])
-
-
-def new_row(ledger: Ledger) -> UsageRecord:
-    return UsageRecord(
-        started_at=timezone.now(),
-        worker_id=ledger.worker_id,
-        agent_id=uuid.uuid4(),
-        agent_name="coder",
-        requested_model="coder",
-    )
-
-
-def step_of(row: UsageRecord) -> UsageStep:
-    return UsageStep(record_id=row.id, position=1, kind=StepKind.LLM, name="scripted-model", duration_ms=1, cost=0)
-
-
-def ended(row: UsageRecord) -> UsageRecord:
-    row.status, row.ended_at, row.duration_ms, row.cost = Status.OK, timezone.now(), 1, 0
-    return row
-
-
-def in_the_table(row: UsageRecord) -> Status | None:
-    status = UsageRecord.objects.filter(pk=row.pk).values_list("status", flat=True).first()
-    return None if status is None else Status(status)
-
-
-async def found(look: Callable[[], T]) -> T:
-    """Look into the database from a thread, which leaves no connection behind."""
-
-    def look_and_leave() -> T:
-        try:
-            return look()
-        finally:
-            connection.close()
-
-    return await asyncio.to_thread(look_and_leave)
-
-
-async def looked_up(row: UsageRecord) -> Status | None:
-    return await found(lambda: in_the_table(row))
-
-
 async def test_a_row_is_there_when_open_returns_and_closed_when_close_returns(ledger: Ledger):
     row = new_row(ledger)
     await ledger.open(row)
@@ -205,18 +131,6 @@ async def test_a_row_that_could_not_be_closed_in_time_is_closed_later(ledger: Le
     await asyncio.to_thread(ledger.stop)
     assert await looked_up(row) == Status.OK
     assert await found(UsageStep.objects.filter(record=row).count) == 1
-
-
-async def test_a_row_that_cannot_be_written_holds_up_no_other(ledger: Ledger):
-    good, bad = new_row(ledger), new_row(ledger)
-    await asyncio.gather(ledger.open(good), ledger.open(bad))
-    bad.http_status = -1
-    refused = asyncio.create_task(ledger.close(ended(bad), []))
-    await asyncio.gather(asyncio.sleep(0), ledger.close(ended(good), [step_of(good)]))
-    assert not refused.done()
-    refused.cancel()
-    assert (await looked_up(good), await looked_up(bad)) == (Status.OK, Status.RUNNING)
-    assert await found(lambda: UsageRollup.objects.get(agent_id=good.agent_id).requests) == 1
 
 
 async def test_what_nobody_waits_for_is_done_once_the_database_answers_again(ledger: Ledger):

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Model
 
 from agents.management.base import OpenFangCommand
-from agents.models import Provider, StoredContent, Transcript
+from agents.models import Provider, QuarantinedEntry, StoredContent, Transcript
 from agents.models.encryption import InvalidToken, rotate
 from agents.setup import prepare
 
@@ -15,6 +15,7 @@ ENCRYPTED: list[tuple[type[Model], str, str]] = [
     (Provider, "encrypted_api_key", "providers' keys"),
     (Transcript, "content", "transcripts"),
     (StoredContent, "content", "stored conversations"),
+    (QuarantinedEntry, "content", "quarantined entries"),
 ]
 ROWS_AT_ONCE = 200
 
