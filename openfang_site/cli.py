@@ -55,6 +55,8 @@ GROUPS = {
         "version": "print the versions of OpenFang, Django and Python",
         "bench": "measure this server beside a bare one and its peers",
         "lock": "write the lock files, of which packages are installed with their hashes",
+        "images": "pin the images of docker compose by their digests",
+        "sbom": "list what is installed as a CycloneDX bill of materials",
         "audit": "ask whether an installed package has a known vulnerability",
         "test": "run the checks and tests of this copy",
     },
