@@ -27,6 +27,7 @@ class Scope(models.TextChoices):
     PROVIDERS_WRITE = "providers:write", "Change providers, their keys and models"
     MCP_READ = "mcp:read", "See MCP servers and their tools"
     MCP_WRITE = "mcp:write", "Make, change and delete MCP servers, and read their tools"
+    PROGRAMS_WRITE = "programs:write", "Set up programs of the server's machine: MCP over stdio, agents with the shell"
     KEYS_READ = "keys:read", "See API keys, without their characters"
     KEYS_WRITE = "keys:write", "Issue, change, rotate and revoke API keys"
     BUDGETS_READ = "budgets:read", "See budgets"

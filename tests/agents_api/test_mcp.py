@@ -173,3 +173,21 @@ def test_only_an_administrator_changes_deletes_or_starts_a_program(local: Caller
         assert error(answer, 403)["code"] == "permission_denied"
     server = McpServer.objects.get()
     assert (server.command, server.tools_read_at) == (sys.executable, None)
+
+
+def test_a_token_without_the_scope_for_programs_makes_changes_and_starts_none(caller: Callable[..., Caller]) -> None:
+    token = caller("mcp:write")
+    assert error(token.post(SERVERS, PROGRAM), 400)["code"] == "insufficient_scope"
+    assert not McpServer.objects.exists()
+    McpServer.objects.create(**PROGRAM)
+
+    for answer in (
+        token.patch(f"{SERVERS}/plain", {"command": "rm"}),
+        token.post(f"{SERVERS}/plain/refresh"),
+        token.delete(f"{SERVERS}/plain"),
+    ):
+        assert error(answer, 403)["code"] == "insufficient_scope"
+    assert token.get(f"{SERVERS}/plain").json()["command"] == sys.executable
+    assert McpServer.objects.get().tools_read_at is None
+    with_it = caller("mcp:write", "programs:write")
+    assert with_it.patch(f"{SERVERS}/plain", {"timeout": 5}).json()["timeout"] == 5

@@ -5,19 +5,19 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
+from agents.api.permissions import programs_refusal
 from agents.api.serializers.base import LanguageModelField, NamedField, RowSerializer, Strict
 from agents.models import Agent, McpServer
 from agents.models.agent import beyond_model, repeated_models, validate_agent_name
 from agents.models.mcp import repeated_tools
 from agents.profiles import load_profile, profile_names
-from agents.programs import are_programs, may_run_programs
+from agents.programs import are_programs
 from agents.tools import BUILT_IN
 from agents.transfer.entries import Planned
 from agents.transfer.steps import make, step_for, take
 
 MOST_PARTS = 50
 FROM_PROFILE = ("description", "system_prompt", "temperature", "tools")
-NO_PROGRAMS = "Only an administrator may give agents programs of the server's machine: the shell, MCP over stdio."
 
 
 class AgentNameField(serializers.CharField):
@@ -132,9 +132,9 @@ class AgentSerializer(RowSerializer):
         for place, problem in repeated_tools([(server.pk, tool) for server, tool in plan.mcp_tools]):
             raise at("mcp_tools", place, problem)
         servers = [server for server, _ in plan.mcp_tools]
-        if are_programs(plan.agent.tools, servers) and not may_run_programs(self.context["request"].user):
+        if are_programs(plan.agent.tools, servers) and (refusal := programs_refusal(self.context["request"])):
             part = "tools" if are_programs(plan.agent.tools, []) else "mcp_tools"
-            raise ValidationError({part: [ErrorDetail(NO_PROGRAMS, code="permission_denied")]})
+            raise ValidationError({part: [refusal]})
 
     def create(self, attrs: Any) -> Agent:
         [agent] = make([attrs["plan"]])

@@ -1,12 +1,11 @@
 from typing import Any
 
 from rest_framework import serializers
-from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.exceptions import ValidationError
 
-from agents.api.serializers.agents import NO_PROGRAMS
+from agents.api.permissions import programs_refusal
 from agents.api.serializers.base import RowSerializer
 from agents.models import McpServer, McpTransport
-from agents.programs import may_run_programs
 
 MOST_PARTS = 100
 
@@ -63,5 +62,5 @@ class McpServerSerializer(RowSerializer):
         read_only_fields = ["tools_stale"]
 
     def check(self, row: McpServer, attrs: dict[str, Any]) -> None:
-        if row.transport == McpTransport.STDIO and not may_run_programs(self.context["request"].user):
-            raise ValidationError({"transport": [ErrorDetail(NO_PROGRAMS, code="permission_denied")]})
+        if row.transport == McpTransport.STDIO and (refusal := programs_refusal(self.context["request"])):
+            raise ValidationError({"transport": [refusal]})

@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents.api.pagination import Pages
+from agents.api.permissions import programs_refusal
 from agents.api.serializers.agents import (
-    NO_PROGRAMS,
     AgentQuery,
     AgentSerializer,
     CloneSerializer,
@@ -21,7 +21,7 @@ from agents.api.serializers.agents import (
 from agents.api.serializers.base import named
 from agents.api.views.base import Resource
 from agents.models import Agent, LanguageModel, changes_of
-from agents.programs import may_run_programs, runs_programs
+from agents.programs import runs_programs
 from agents.setup import copy_of, free_name
 from agents.versions import take_back, versions_of
 
@@ -59,8 +59,8 @@ class Agents(Resource):
     def get_object(self) -> Agent:
         agent = get_object_or_404(self.get_queryset(), named(self.kwargs["id"].lower()))
         changes_it = self.request.method not in SAFE_METHODS and self.action != "destroy"
-        if changes_it and runs_programs(agent) and not may_run_programs(self.request.user):
-            raise PermissionDenied(NO_PROGRAMS)
+        if changes_it and runs_programs(agent) and (refusal := programs_refusal(self.request)):
+            raise PermissionDenied(refusal)
         return agent
 
     @action(detail=True, methods=["post"])
@@ -96,8 +96,8 @@ class Agents(Resource):
         agent = self.get_object()
         earlier = get_object_or_404(changes_of(Agent), id=agent.pk, history_id=int(version))
         take_back(agent, earlier, only_prompt=self.body(request)["prompt_only"])
-        if runs_programs(agent) and not may_run_programs(request.user):
-            raise PermissionDenied(NO_PROGRAMS)
+        if runs_programs(agent) and (refusal := programs_refusal(request)):
+            raise PermissionDenied(refusal)
         agent.full_clean()
         agent.save()
         return self._shown(agent)

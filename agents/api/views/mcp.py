@@ -8,11 +8,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from agents.api.serializers.agents import NO_PROGRAMS
+from agents.api.permissions import programs_refusal
 from agents.api.serializers.mcp import McpServerSerializer
 from agents.api.views.base import Resource
 from agents.models import McpServer, McpTransport
-from agents.programs import may_run_programs
 from agents.tools.mcp import refresh
 
 
@@ -35,8 +34,8 @@ class McpServers(Resource):
     def get_object(self) -> Any:
         server: McpServer = super().get_object()
         touches = self.request.method not in SAFE_METHODS
-        if touches and server.transport == McpTransport.STDIO and not may_run_programs(self.request.user):
-            raise PermissionDenied(NO_PROGRAMS)
+        if touches and server.transport == McpTransport.STDIO and (refusal := programs_refusal(self.request)):
+            raise PermissionDenied(refusal)
         return server
 
     def perform_create(self, serializer: BaseSerializer[Any]) -> None:
