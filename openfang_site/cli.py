@@ -11,6 +11,7 @@ from django.core.management import CommandError, execute_from_command_line, get_
 from django.db import DatabaseError
 
 from agents import __version__
+from agents.private_process import begin_private
 
 GROUPS = {
     "Server": {
@@ -65,6 +66,7 @@ COMMANDS = {name: text for group in GROUPS.values() for name, text in group.item
 
 
 def main() -> None:
+    begin_private()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "openfang_site.settings")
     arguments = sys.argv[1:]
     if arguments in ([], ["help"], ["--help"], ["-h"]):

@@ -8,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 
 from agents.private_files import private
+from agents.private_process import handing_over
 from agents.setup import SetupError
 
 
@@ -18,14 +19,16 @@ def start_detached(host: str, port: int, workers: int) -> str:
     where = ["--host", host, "--port", str(port), "--workers", str(workers)]
     with open(reading) as told, open(log_path, "ab", opener=private) as log:
         begin = log.tell()
-        process = subprocess.Popen(
-            [sys.executable, sys.argv[0], "start", *where, "--tell", str(writing)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=[writing],
-            start_new_session=True,
-        )
+        with handing_over() as (environment, descriptors):
+            process = subprocess.Popen(
+                [sys.executable, sys.argv[0], "start", *where, "--tell", str(writing)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[writing, *descriptors],
+                env=environment,
+                start_new_session=True,
+            )
         os.close(writing)
         try:
             text = told.read()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 
+from agents.private_process import handing_over
 from agents.providers.embedded import Embedded, EmbeddedModelUnavailable
 
 READY, ENDPOINT = b"ready\n", b"endpoint\n"
@@ -53,12 +54,13 @@ class WorkerProcess:
         """Start a worker that inherits the socket and the seats."""
         ours, its = socket.socketpair()
         place = Place(listener, its.fileno(), seats, seat)
-        with its:
+        with its, handing_over() as (environment, descriptors):
             process = await asyncio.create_subprocess_exec(
                 *command,
                 *map(str, astuple(place)),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=place.descriptors,
+                pass_fds=[*place.descriptors, *descriptors],
+                env=environment,
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which passes it on
             )
         return cls(process, ours, seat)

@@ -16,15 +16,13 @@ from typing import IO, Any
 import aiohttp
 
 from agents.errors import ProviderUnavailable
+from agents.private_process import scrubbed
 
 START_SECONDS = 60
 STOP_SECONDS = 3
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 CHECKS_MISSED = 3
-# What the process needs of the environment. The rest stays here: a process in C++ that reads strangers' text must not
-# hold this server's keys.
-ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH")
 # Threads that wait for each other sleep: spinning, they take the cores that the server itself needs.
 OPENMP = {"OMP_WAIT_POLICY": "PASSIVE"}
 NOT_INSTALLED = (
@@ -250,7 +248,8 @@ async def _introduce(process: asyncio.subprocess.Process, serving: dict[str, Any
 
 async def _spawn(log: Path | None) -> asyncio.subprocess.Process:
     program = Path(__file__).with_name("embedded_process.py")
-    environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ} | OPENMP
+    # Without this server's keys: it is a process in C++ that reads strangers' text.
+    environment = scrubbed(os.environ) | OPENMP
     stderr: IO[bytes] | int = asyncio.subprocess.DEVNULL
     if log is not None:
         stderr = log.open("ab")

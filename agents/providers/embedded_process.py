@@ -29,6 +29,7 @@ ANSWER_TOKENS = 1024
 
 def main() -> None:
     _die_with_parent()
+    _make_private()
     settings = json.loads(sys.stdin.readline())
     report = _claim_stdout()
     stdin_watch = threading.Thread(target=_exit_at_end_of_stdin, daemon=True)
@@ -78,6 +79,13 @@ def _die_with_parent() -> None:
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def _make_private() -> None:
+    """Close the memory, which holds what people say, to other programs of this user (see agents/private_process.py)."""
+    if sys.platform == "linux":
+        pr_set_dumpable = 4
+        ctypes.CDLL(None).prctl(pr_set_dumpable, 0, 0, 0, 0)
 
 
 def _exit_at_end_of_stdin() -> None:

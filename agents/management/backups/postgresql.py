@@ -11,6 +11,7 @@ from django.core.management import CommandError
 from django.db import connection, connections
 
 from agents.management.backups.progress import Progress
+from agents.private_process import scrubbed
 
 NAME = "database.pgdump"
 
@@ -71,4 +72,5 @@ def _environment() -> dict[str, str]:
         "PGSSLMODE": options.get("sslmode"),
         "PGSSLROOTCERT": options.get("sslrootcert"),
     }
-    return {**os.environ, **{name: str(value) for name, value in variables.items() if value}}
+    given = {name: value for name, value in os.environ.items() if name.startswith("PG")}
+    return {**scrubbed(os.environ), **given, **{name: str(value) for name, value in variables.items() if value}}
