@@ -22,10 +22,11 @@ RUN /venv/bin/pip uninstall --yes pip && /venv/bin/python -m compileall -q -j 0 
 
 FROM ${BASE_IMAGE}
 ARG EMBEDDED_MODEL=1
-# What llama.cpp's wheel takes for granted.
-RUN if [ "$EMBEDDED_MODEL" = 1 ]; then \
-        apt-get update -qq && apt-get install -qq --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*; \
-    fi
+# bubblewrap is the sandbox of the shell tool, which works in a container that may make user namespaces: docs/security.md.
+# libgomp1 is what llama.cpp's wheel takes for granted.
+RUN apt-get update -qq \
+    && apt-get install -qq --yes --no-install-recommends bubblewrap $([ "$EMBEDDED_MODEL" != 1 ] || echo libgomp1) \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin openfang \
     && install -d -o openfang -g openfang -m 0700 /data
 ENV PATH=/venv/bin:$PATH \

@@ -42,6 +42,8 @@ OPENFANG_MAX_BODY_BYTES = env_int("OPENFANG_MAX_BODY_BYTES", 32 * 1024 * 1024, l
 # Without a byte from a provider; a reasoning model may think for minutes before its first.
 OPENFANG_PROVIDER_IDLE_SECONDS = env_int("OPENFANG_PROVIDER_IDLE_SECONDS", 120, low=1, high=3600)
 OPENFANG_DRAIN_SECONDS = env_int("OPENFANG_DRAIN_SECONDS", 20, low=0, high=3600)
+# Whether shell commands run without a sandbox, with the rights of the server's user, where none works.
+OPENFANG_SHELL_UNSANDBOXED = env_bool("OPENFANG_SHELL_UNSANDBOXED", False)
 OPENFANG_SHELL_NETWORK = env_bool("OPENFANG_SHELL_NETWORK", False)
 OPENFANG_TRANSCRIPT_HOURS = env_int("OPENFANG_TRANSCRIPT_HOURS", 24, low=0, high=24 * 30)
 OPENFANG_KEEP_TOOL_ARGUMENTS = env_bool("OPENFANG_KEEP_TOOL_ARGUMENTS", False)

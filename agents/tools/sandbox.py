@@ -30,10 +30,14 @@ DESCRIBED = (
     "Commands run in a sandbox (bubblewrap): they can write only to the agent's workspace and read only the system's "
     "programs, see no other process, and have {network}."
 )
-NOT_DESCRIBED = (
-    "Commands run WITHOUT a sandbox ({refusal}): they have the rights of the user that the server runs as, "
-    "can read and change its files (the database and keys included), and have its network. Limits hold, and what a "
-    "command starts is ended with it, unless it sets out to get away. Install bubblewrap 0.8 or later."
+UNSANDBOXED = (
+    "Commands run WITHOUT a sandbox ({refusal}; OPENFANG_SHELL_UNSANDBOXED is set): they have the rights of the user "
+    "that the server runs as, can read and change its files (the database and keys included), and have its network. "
+    "Limits hold, and what a command starts is ended with it, unless it sets out to get away."
+)
+REFUSED = (
+    "Commands are refused: no sandbox works here ({refusal}). Install bubblewrap 0.8 or later. To run commands without "
+    "a sandbox, with all the rights of the server's user, set OPENFANG_SHELL_UNSANDBOXED=1."
 )
 
 
@@ -42,10 +46,15 @@ def available() -> bool:
     return refusal() is None
 
 
+def are_commands_refused() -> bool:
+    """Say whether commands run nowhere: there is no sandbox, and the operator does not allow them without one."""
+    return not available() and not settings.OPENFANG_SHELL_UNSANDBOXED
+
+
 def describe() -> str:
     """Say in sentences for the administrator what keeps commands in, or that nothing does and why."""
     if reason := refusal():
-        return NOT_DESCRIBED.format(refusal=reason)
+        return (REFUSED if are_commands_refused() else UNSANDBOXED).format(refusal=reason)
     return DESCRIBED.format(network="the server's network" if settings.OPENFANG_SHELL_NETWORK else "no network")
 
 

@@ -11,7 +11,7 @@ from agents.errors import ToolFailed
 from agents.tools import sandbox
 from agents.tools.context import RunContext
 from agents.tools.function import FunctionTool
-from agents.tools.workspace import Workspace, in_workspace_thread
+from agents.tools.workspace import MAX_ENTRIES, QUOTA, Workspace, in_workspace_thread
 
 PROGRAM = Path(__file__).with_name("shell_process.py")
 DEFAULT_SECONDS = 60
@@ -37,6 +37,8 @@ async def shell(
     background at the end is ended. There is no terminal and no input. Of a long output the middle is cut.
     """
     in_sandbox = await in_workspace_thread(sandbox.available)
+    if sandbox.are_commands_refused():
+        raise ToolFailed(sandbox.describe())
     return await run(command, context.workspace, timeout_seconds, in_sandbox=in_sandbox)
 
 
@@ -85,7 +87,7 @@ async def _start(command: str, workspace: Path, in_sandbox: bool) -> tuple[async
         return await asyncio.get_running_loop().subprocess_exec(
             _Running,
             sys.executable,
-            *("-I", "-S", str(PROGRAM), *argv),
+            *("-I", "-S", str(PROGRAM), str(QUOTA), str(MAX_ENTRIES), *argv),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -9,6 +9,7 @@ from openfang_site.checkup.data import data_directory, database, disk, encrypted
 from openfang_site.checkup.finding import Finding, State, problem
 from openfang_site.checkup.models import agents_models, providers
 from openfang_site.checkup.serving import keys, redis, server
+from openfang_site.checkup.shell import shell
 
 __all__ = ["Finding", "State", "checkup"]
 
@@ -28,6 +29,7 @@ def checkup(*, offline: bool) -> Iterator[Finding]:
         yield from encrypted_rows()
         yield from quarantine()
         yield from agents_models()
+        yield from shell()
         if not offline:
             yield from providers()
     except DatabaseError as error:

@@ -19,6 +19,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from agents.management.base import program
 from agents.models import Agent, ApiKey, LanguageModel, Provider
+from agents.tools import sandbox
 from tests.agents.command_line import Installation
 from tests.live import Live
 from tests.live.background import Background
@@ -183,6 +184,20 @@ class TestProviders:
     def test_an_agent_that_no_model_answers_for_is_named(self, agent: Agent) -> None:
         LanguageModel.objects.all().delete()
         assert found()["agents"][:2] == ("problem", "No model answers for coder.")
+
+    def test_an_agent_whose_shell_is_refused_is_named(
+        self, agent: Agent, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert "shell" not in found()
+        monkeypatch.setattr(sandbox, "refusal", lambda: "bubblewrap is not installed")
+        Agent.objects.update(tools=["shell"])
+        state, text, advice = found()["shell"]
+        assert (state, text.split(" (")[0]) == ("problem", "coder: Commands are refused: no sandbox works here")
+        assert "Install bubblewrap" in advice
+        settings.OPENFANG_SHELL_UNSANDBOXED = True
+        assert found()["shell"][0] == "warning"
+        monkeypatch.setattr(sandbox, "refusal", lambda: None)
+        assert found()["shell"][0] == "ok"
 
     def test_without_agents_it_says_how_to_make_one(self, db: None) -> None:
         assert found()["agents"][0] == "warning"

@@ -83,7 +83,8 @@ async def test_a_command_works_in_the_workspace(sh):
     assert (sh.workspace / "out.txt").read_text() == "made\n"
 
 
-async def test_the_tool_runs_where_the_sandbox_allows(tmp_path):
+async def test_the_tool_runs_where_the_sandbox_allows(tmp_path, settings):
+    settings.OPENFANG_SHELL_UNSANDBOXED = True
     caller = Caller(tmp_path)
     expected = sandbox.WORKSPACE if sandbox.available() else str(caller.workspace)
     assert await caller.call(shell.tool, command="pwd") == f"{expected}\n[Exit code 0]"
@@ -291,10 +292,24 @@ def forgotten():
     sandbox.refusal.cache_clear()
 
 
-def test_the_administrator_is_told_that_bubblewrap_is_missing(forgotten, monkeypatch, tmp_path):
+@pytest.fixture
+def without_sandbox(forgotten, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not sandbox.available()
-    assert "WITHOUT a sandbox (bubblewrap is not installed)" in sandbox.describe()
+
+
+async def test_without_a_sandbox_commands_are_refused(without_sandbox, tmp_path):
+    caller = Caller(tmp_path)
+    refusal = r"^Commands are refused: no sandbox works here \(bubblewrap is not installed\)\."
+    with pytest.raises(ToolFailed, match=refusal):
+        await caller.call(shell.tool, command="touch made")
+    assert not (caller.workspace / "made").exists()
+    assert "OPENFANG_SHELL_UNSANDBOXED=1" in sandbox.describe()
+
+
+async def test_without_a_sandbox_commands_run_if_the_operator_says_so(without_sandbox, settings, tmp_path):
+    settings.OPENFANG_SHELL_UNSANDBOXED = True
+    assert await Caller(tmp_path).call(shell.tool, command="echo here") == "here\n[Exit code 0]"
+    assert "WITHOUT a sandbox (bubblewrap is not installed" in sandbox.describe()
 
 
 def test_a_bubblewrap_that_does_not_work_is_not_relied_on(forgotten, monkeypatch, tmp_path):

@@ -1,0 +1,22 @@
+"""Whether agents that have the shell can use it, and what keeps its commands in."""
+
+from collections.abc import Iterator
+
+from agents.models import Agent
+from agents.tools import sandbox
+from openfang_site.checkup.finding import Finding, ok, problem, warning
+
+ADVICE = "Install bubblewrap 0.8 or later (apt install bubblewrap); docs/security.md says when it works in a container."
+
+
+def shell() -> Iterator[Finding]:
+    names = [agent.name for agent in Agent.objects.filter(enabled=True).order_by("name") if "shell" in agent.tools]
+    if not names:
+        return
+    text = f"{', '.join(names)}: {sandbox.describe()}"
+    if sandbox.are_commands_refused():
+        yield problem("shell", text, ADVICE)
+    elif not sandbox.available():
+        yield warning("shell", text, ADVICE)
+    else:
+        yield ok("shell", text)
