@@ -59,7 +59,7 @@ def attack() -> str:
         command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False, **options
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return str(done.stdout)
 
 
 def found_of(pid: int, said: str) -> list[str]:
