@@ -23,11 +23,34 @@ AgentError
     └── BadModelAnswer                it answered something that is no answer
 """
 
+import re
+from collections.abc import Iterable
+from typing import NamedTuple, Self
+
+NAME = re.compile(r"[\w.:/\[\]-]{1,64}")
+
+
+class Reported(NamedTuple):
+    """What a provider's error names besides its words: the HTTP status, and its code, type and parameter."""
+
+    status: int | None
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, status: int | None, code: str = "", parameters: Iterable[str] = ()) -> Self:
+        """Keep what are names, of at most 64 characters: anything longer may be a sentence that quotes the prompt."""
+        names = [name for name in dict.fromkeys(code.split()) if NAME.fullmatch(name)]
+        return cls(status, (*names, *(f"parameter {name}" for name in parameters if NAME.fullmatch(name))))
+
 
 class AgentError(Exception):
-    """Anything a run can fail with; `str(error)` is fit for the caller's eyes."""
+    """Anything a run can fail with; `str(error)` is fit for the caller's eyes.
+
+    `reported` is set where the message may have a provider's words in it, which may quote the prompt.
+    """
 
     code = "agent_error"
+    reported: Reported | None = None
 
 
 class AgentNotFound(AgentError):

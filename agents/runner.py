@@ -105,7 +105,7 @@ async def _act(turn: PastTurn, toolbox: Toolbox, room: int, deadline: float) -> 
     for place, call in calls:
         if place >= room:
             turn.results[call.id] = NOT_EXECUTED
-            yield ToolCallEnded(call, NOT_EXECUTED, True, 0)
+            yield ToolCallEnded(call, NOT_EXECUTED, True, 0, "Not executed: the run had no tool calls left.")
 
 
 def _next_request(

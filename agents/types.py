@@ -12,6 +12,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field
 
+from agents.errors import AgentError
 from agents.tracing import Span
 
 MILLION = Decimal(1_000_000)
@@ -238,22 +239,29 @@ class Delta(Struct):
 
 
 class LLMCallStarted(Struct):
-    """A model is being asked; its deltas follow, then LLMCallEnded."""
+    """A model is being asked; its deltas follow, then LLMCallEnded.
+
+    `attempt` counts the calls made for one answer, from 1, over retries and fallback models.
+    """
 
     model: ModelSpec
     request: ModelRequest
+    attempt: int = 1
 
 
 class LLMCallEnded(Struct):
     """The call is over: answered, by the `model` that the provider says, or failed with `error_code`.
 
-    Usage is None if the provider told none.
+    Usage is None if the provider told none. `error` says why it failed, `backoff` how many seconds pass before the same
+    model is asked again, None if it is not.
     """
 
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     error_code: str = ""
     model: str = ""
+    error: AgentError | None = None
+    backoff: float | None = None
 
 
 class CallsMade(Struct):
@@ -265,12 +273,16 @@ class CallsMade(Struct):
 
 
 class ToolCallEnded(Struct):
-    """A tool of the server has answered; an error is an answer to the model, too."""
+    """A tool of the server has answered; an error is an answer to the model, too.
+
+    `reason` says why a call failed if this server knows, in words that quote nobody.
+    """
 
     call: ToolCall
     result: str
     is_error: bool
     duration_ms: int
+    reason: str = ""
 
 
 class Finished(Struct):

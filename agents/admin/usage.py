@@ -20,7 +20,7 @@ from unfold.paginator import InfinitePaginator
 from agents.admin.exports import ExportsRequests
 from agents.admin.formats import NBSP, NOTHING, count, duration, moment, usd
 from agents.admin.live_rows import LiveRows
-from agents.admin.usage_conversation import conversation
+from agents.admin.usage_conversation import messages_of, stored_conversation
 from agents.admin.usage_timeline import timeline
 from agents.models import DailyRollup, Status, UsageRecord
 from agents.models.usage import request_id
@@ -130,7 +130,9 @@ class UsageRecordAdmin(LiveRows, ExportsRequests, ReadOnly, ModelAdmin):
         """Add the timeline, and what was said where it is stored; offer no history of what does not change."""
         context = {"show_history": False, **(extra_context or {})}
         if record := self.get_object(request, object_id or ""):
-            context |= {"timeline": timeline(record), "conversation": conversation(request, record.pk)}
+            said = stored_conversation(request, record.pk)
+            context["timeline"] = timeline(record, said.errors if said else {})
+            context["conversation"] = messages_of(said) if said else []
         return super().changeform_view(request, object_id, form_url, context)
 
     def get_search_results(

@@ -6,13 +6,16 @@ from uuid import UUID
 from django.http import HttpRequest
 
 from agents.types import Message, TextPart
-from agents.usage.content import conversation_of
+from agents.usage.content import Conversation, conversation_of
 
 
-def conversation(request: HttpRequest, request_id: UUID) -> list[dict[str, Any]]:
-    """Return the messages in order, the answer last; none if nothing is stored or this user may not see it."""
-    if not request.user.has_perm("agents.view_storedcontent") or (said := conversation_of(request_id)) is None:
-        return []
+def stored_conversation(request: HttpRequest, request_id: UUID) -> Conversation | None:
+    """Return what was said in a request, if it is stored and this user may read it."""
+    return conversation_of(request_id) if request.user.has_perm("agents.view_storedcontent") else None
+
+
+def messages_of(said: Conversation) -> list[dict[str, Any]]:
+    """Return the messages in order as the page shows them, the answer last."""
     messages = [_message(message) for message in said.messages]
     answer = {"role": "answer", "text": said.answer, "reasoning": said.reasoning, "calls": []}
     return [*messages, answer]

@@ -1,5 +1,6 @@
 """One request as a timeline: its calls of models and tools, and the requests that other agents answered for it."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.urls import reverse
@@ -11,10 +12,13 @@ from agents.models import Status, StepKind, UsageRecord, UsageStep
 KINDS = {StepKind.LLM: "LLM call", StepKind.TOOL: "tool call"}
 
 
-def timeline(record: UsageRecord) -> dict[str, Any]:
+def timeline(record: UsageRecord, words: Mapping[int, str]) -> dict[str, Any]:
+    """Return what the page shows; `words` are what providers and tools said of failed steps, by their positions."""
     steps = list(record.steps.all())
     asked = list(UsageRecord.objects.filter(parent_id=record.pk).order_by("started_at"))
-    rows = [_step(step) for step in steps] + [_sub_request(record, child) for child in asked]
+    rows = [_step(step, words.get(step.position, "")) for step in steps] + [
+        _sub_request(record, child) for child in asked
+    ]
     rows.sort(key=lambda row: row["began"])
     whole = max([record.duration_ms or 0, 1, *(row["began"] + row["took"] for row in rows)])
     for row in rows:
@@ -24,7 +28,7 @@ def timeline(record: UsageRecord) -> dict[str, Any]:
     return {"rows": rows, "marks": [duration(whole * part // 4) for part in range(5)], "parent": _parent(record)}
 
 
-def _step(step: UsageStep) -> dict[str, Any]:
+def _step(step: UsageStep, words: str) -> dict[str, Any]:
     is_llm = step.kind == StepKind.LLM
     return {
         "kind": step.kind,
@@ -37,11 +41,13 @@ def _step(step: UsageStep) -> dict[str, Any]:
         "details": _llm_details(step) if is_llm else _tool_details(step),
         "arguments": step.arguments,
         "error": step.error_code,
+        "reason": step.error_text,
+        "words": words,
     }
 
 
 def _llm_details(step: UsageStep) -> list[str]:
-    details = [_tokens(step)]
+    details = [*_attempt(step), _tokens(step)]
     if step.cached_tokens:
         details.append(f"{count(step.cached_tokens)} from its cache")
     if step.reasoning_tokens:
@@ -49,6 +55,16 @@ def _llm_details(step: UsageStep) -> list[str]:
     if step.first_token_ms is not None:
         details.append(f"first token after {duration(step.first_token_ms)}")
     return [*details, usd(step.cost)]
+
+
+def _attempt(step: UsageStep) -> Iterator[str]:
+    """Say which attempt a call was where there were several, and what came of one that failed."""
+    if step.attempt and (step.attempt > 1 or step.error_code):
+        yield f"attempt {step.attempt}"
+    if step.error_code and step.http_status:
+        yield f"HTTP {step.http_status}"
+    if step.backoff_ms is not None:
+        yield f"asked again after {duration(step.backoff_ms)}"
 
 
 def _tool_details(step: UsageStep) -> list[str]:

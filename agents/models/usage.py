@@ -107,7 +107,9 @@ class UsageRecord(TokenCounts):
     client_address = models.CharField(max_length=64, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
     end_user = models.CharField(max_length=200, blank=True, help_text="Whom the client named in user.")
-    caller_span: Span | None = None  # for the trace that is made of the row when it is closed, not kept
+    # For the trace and the line of the log that are made when the row is closed, not kept.
+    caller_span: Span | None = None
+    error_text = ""
 
     class Meta:
         verbose_name = "request"
@@ -139,6 +141,18 @@ class UsageStep(TokenCounts):
     name = models.CharField(max_length=200, help_text="The model or the tool.")
     provider = models.CharField(max_length=64, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
+    error_text = models.CharField(
+        "error", max_length=500, blank=True, default="", db_default="", help_text="Why the call failed."
+    )
+    http_status = models.PositiveSmallIntegerField(
+        "HTTP status", null=True, blank=True, help_text="The provider's. Empty: it sent none."
+    )
+    attempt = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Which call for one answer this is, over retries and fallback models."
+    )
+    backoff_ms = models.PositiveIntegerField(
+        "back-off (ms)", null=True, blank=True, help_text="The pause before the same model was asked again."
+    )
     token_source = models.CharField(max_length=16, choices=TokenSource.choices, default=TokenSource.NONE)
     started_ms = models.PositiveIntegerField("started (ms)", default=0, help_text="After the request's start.")
     first_token_ms = models.PositiveIntegerField("first token (ms)", null=True, blank=True)

@@ -23,10 +23,12 @@ async def ask(
     Raises the first model's error when none answers: it is the one that the administrator meant to be used.
     """
     first_error: AgentError | None = None
+    attempts = 0
     for model in models:
         for attempt in range(TRIES):
             request = replace(request, span=request.span and request.span.child())
-            yield LLMCallStarted(model, request)
+            attempts += 1
+            yield LLMCallStarted(model, request, attempts)
             answered = False
             try:
                 async with aclosing(provider.stream(model, request)) as deltas:
@@ -37,11 +39,11 @@ async def ask(
                         answered = True
                         yield delta
             except AgentError as error:
-                yield LLMCallEnded(error_code=error.code)
+                pause = None if answered else _pause_before_retry(error, attempt, request.deadline)
+                yield LLMCallEnded(error_code=error.code, error=error, backoff=pause)
                 if answered or not isinstance(error, ProviderError | ContextLengthExceeded):
                     raise
                 first_error = first_error or error
-                pause = _pause_before_retry(error, attempt, request.deadline)
             if pause is None:
                 break
             await asyncio.sleep(pause)

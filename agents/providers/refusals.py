@@ -16,6 +16,7 @@ from agents.errors import (
     ProviderRefused,
     ProviderTimeout,
     ProviderUnavailable,
+    Reported,
 )
 from agents.types import ModelSpec
 
@@ -30,8 +31,14 @@ NUMBER = re.compile(r"\d{3,}")
 
 def refusal(model: ModelSpec, status: int, body: bytes, headers: Mapping[str, str]) -> AgentError:
     """Return the error that stands for a provider's HTTP error; its message is fit for the caller's eyes."""
-    where = model.provider.label
     said = _read(body.replace(model.provider.api_key.encode(), b"***") if model.provider.api_key else body)
+    error = _error(model, status, said, headers)
+    error.reported = Reported.of(status, said.code, [said.param])
+    return error
+
+
+def _error(model: ModelSpec, status: int, said: "_Said", headers: Mapping[str, str]) -> AgentError:
+    where = model.provider.label
     error: ProviderError
     if status in (400, 422):
         return _refused_request(model, said)

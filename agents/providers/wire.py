@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from agents.errors import BadModelAnswer, ProviderUnavailable
+from agents.errors import BadModelAnswer, ProviderUnavailable, Reported
 from agents.types import Delta, FinishReason, ToolCallDelta, Usage
 
 FINISH_REASONS = {
@@ -159,7 +159,9 @@ class ChunkReader:
         if chunk.error:
             message = chunk.error.get("message") if isinstance(chunk.error, dict) else chunk.error
             words = str(message).replace(self._secret, "***") if self._secret else str(message)
-            raise ProviderUnavailable(f"The provider broke off: {words[:300]}")
+            error = ProviderUnavailable(f"The provider broke off: {words[:300]}")
+            error.reported = Reported.of(None)
+            raise error
         if chunk.usage is not None:
             self.usage = _usage(chunk.usage) or self.usage
         if not self.model and isinstance(chunk.model, str):

@@ -74,26 +74,35 @@ class RunTools:
 
     async def _call(self, call: ToolCall, deadline: float) -> ToolCallEnded:
         began = time.monotonic()
-        result, is_error = await self._answer(call, deadline)
-        return ToolCallEnded(call, result, is_error, round((time.monotonic() - began) * 1000))
+        result, is_error, reason = await self._answer(call, deadline)
+        return ToolCallEnded(call, result, is_error, round((time.monotonic() - began) * 1000), reason)
 
-    async def _answer(self, call: ToolCall, deadline: float) -> tuple[str, bool]:
-        """Return what the model gets to read, and whether it is an error. Only the run's end stops a tool otherwise."""
+    async def _answer(self, call: ToolCall, deadline: float) -> tuple[str, bool, str]:
+        """Return what the model gets to read, whether it is an error, and why if that is ours to say.
+
+        Only the run's end stops a tool otherwise.
+        """
         tool = self._tools.get(call.function.name)
         if tool is None:
             known = ", ".join([*self._tools, *sorted(self._client_names)]) or "none"
-            return f"Error: there is no tool {call.function.name[:64]!r}. Your tools: {known}.", True
+            return (
+                f"Error: there is no tool {call.function.name[:64]!r}. Your tools: {known}.",
+                True,
+                "The agent has no such tool.",
+            )
         seconds = max(0.0, min(tool.timeout, deadline - asyncio.get_running_loop().time()))
         try:
             async with asyncio.timeout(seconds):
-                return _fit(await tool.call(self._context, call.function.arguments), tool.max_result), False
+                return _fit(await tool.call(self._context, call.function.arguments), tool.max_result), False, ""
         except ToolFailed as error:
-            return _fit(f"Error: {error}", tool.max_result), True
+            return _fit(f"Error: {error}", tool.max_result), True, ""
         except TimeoutError:
-            return f"Error: {tool.name} took longer than {seconds:.0f} s and was stopped.", True
+            reason = f"{tool.name} took longer than {seconds:.0f} s and was stopped."
+            return f"Error: {reason}", True, reason
         except Exception:
             logger.exception("The tool %s failed in an unforeseen way.", tool.name)
-            return f"Error: {tool.name} failed inside the server. The administrator can read why in its log.", True
+            reason = f"{tool.name} failed inside the server."
+            return f"Error: {reason} The administrator can read why in its log.", True, f"{reason} Its log says why."
 
 
 def _free_name(name: str, taken: set[str]) -> str:

@@ -18,11 +18,15 @@ LONGEST_TEXT = 100_000
 
 
 class Conversation(Struct):
-    """What the model was last sent in a run, with all that went before, and what it said to that."""
+    """What the model was last sent in a run, with all that went before, and what it said to that.
+
+    `errors` are the words of providers and tools about calls that failed, by the positions of their steps.
+    """
 
     messages: list[Message]
     answer: str = ""
     reasoning: str = ""
+    errors: dict[int, str] = {}
 
 
 def store(conversations: dict[UUID, Conversation]) -> None:
@@ -48,7 +52,7 @@ def conversation_of(request_id: UUID) -> Conversation | None:
 def bounded(said: Conversation) -> Conversation:
     """Return a conversation as it is stored: without images, and with no text longer than LONGEST_TEXT."""
     messages = [msgspec.structs.replace(message, content=_content(message.content)) for message in said.messages]
-    return Conversation(messages, _cut(said.answer), _cut(said.reasoning))
+    return Conversation(messages, _cut(said.answer), _cut(said.reasoning), said.errors)
 
 
 def _content(content: str | list[Part] | None) -> Any:

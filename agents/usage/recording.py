@@ -23,6 +23,7 @@ from agents.types import (
 )
 from agents.usage import estimates
 from agents.usage.content import Conversation
+from agents.usage.reasons import Failure, failure_of, failure_of_tool
 
 
 class Recording:
@@ -44,6 +45,7 @@ class Recording:
         self._call_bytes = 0
         self._asked: list[Message] | None = None
         self._heard: list[Delta] = []
+        self._words: dict[int, str] = {}
 
     @property
     def conversation(self) -> Conversation | None:
@@ -51,7 +53,8 @@ class Recording:
         if self._asked is None:
             return None
         answer = "".join(delta.text for delta in self._heard)
-        return Conversation(self._asked, answer, "".join(delta.reasoning for delta in self._heard))
+        reasoning = "".join(delta.reasoning for delta in self._heard)
+        return Conversation(self._asked, answer, reasoning, self._words)
 
     def observe(self, event: Event) -> None:
         if type(event) is Delta:
@@ -92,6 +95,7 @@ class Recording:
         else:
             usage, source = Usage(), UsageSource.NONE
         cost = Decimal(0) if source is UsageSource.NONE else call.model.prices.cost(usage)
+        failure = failure_of(ended)
         self.steps.append(
             new_row(
                 UsageStep,
@@ -101,6 +105,10 @@ class Recording:
                 name=call.model.name,
                 provider=call.model.provider.name,
                 error_code=ended.error_code,
+                error_text=failure.sentence,
+                http_status=failure.http_status if ended.error_code else 200,
+                attempt=call.attempt,
+                backoff_ms=None if ended.backoff is None else round(ended.backoff * 1000),
                 token_source=source,
                 started_ms=round((self._call_began - self._started) * 1000),
                 first_token_ms=self._call_first_token_ms,
@@ -113,6 +121,7 @@ class Recording:
             )
         )
         self.steps[-1].span, self.steps[-1].response_model = call.request.span, ended.model
+        self._keep_words(failure)
         self.usage += usage
         self._sources.add(source)
         self._cost = None if cost is None or self._cost is None else self._cost + cost
@@ -120,6 +129,7 @@ class Recording:
 
     def _add_tool_step(self, event: ToolCallEnded) -> None:
         arguments = event.call.function.arguments
+        failure = failure_of_tool(event)
         self.tool_calls += 1
         self.steps.append(
             new_row(
@@ -129,6 +139,7 @@ class Recording:
                 kind=StepKind.TOOL,
                 name=event.call.function.name[:200],
                 error_code="tool_failed" if event.is_error else "",
+                error_text=failure.sentence,
                 started_ms=max(0, _since(self._started) - event.duration_ms),
                 duration_ms=event.duration_ms,
                 arguments_digest=hashlib.sha256(arguments.encode()).hexdigest(),
@@ -138,12 +149,21 @@ class Recording:
             )
         )
 
+        self._keep_words(failure)
+
+    def _keep_words(self, failure: Failure) -> None:
+        """Keep what a provider or a tool said of the step that was just added, where prompts are stored."""
+        if failure.words and self._asked is not None:
+            self._words[self.steps[-1].position] = failure.words
+
     def close(self, status: Status, *, http_status: int, error_code: str = "") -> None:
         """Write into the row how the run ended and what it used."""
         if self._call is not None:
             self._end_call(LLMCallEnded(error_code=error_code or status.value))
         row = self.row
         row.status, row.http_status, row.error_code = status, http_status, error_code
+        if error_code and self.steps:
+            row.error_text = self.steps[-1].error_text
         row.ended_at = timezone.now()
         row.duration_ms, row.first_token_ms = _since(self._started), self._first_token_ms
         row.finish_reason = self.finish_reason if status == Status.OK else ""

@@ -74,6 +74,8 @@ def _of_answer(scope: dict[str, Any], status: int, request_id: bytes, seconds: f
         }
         if row.error_code:
             facts["error"] = row.error_code
+        if row.error_text:
+            facts["reason"] = _one_line(row.error_text)
     return facts
 
 

@@ -14,11 +14,11 @@ import httpx2
 import pytest
 from asgiref.testing import ApplicationCommunicator
 
+from agents.redaction import REDACTED
 from openai_compat.consumers import OpenAIConsumer
 from openai_compat.request_ids import request_id as request_id_of_log
 from openfang_site.observability.lines import JSONLines, TextLines
 from openfang_site.observability.request_log import logged
-from openfang_site.security.redaction import REDACTED
 from tests.live import Live
 from tests.live.asking import TIMEOUT, ask, body, eventually, read_until, request_id, url_of
 from tests.openai_compat.raw import send

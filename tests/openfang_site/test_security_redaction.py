@@ -11,8 +11,8 @@ from django.test import RequestFactory
 from django.utils.module_loading import import_string
 from django.views.debug import ExceptionReporter
 
+from agents.redaction import REDACTED, Redaction
 from openai_compat.consumers import OpenAIConsumer
-from openfang_site.security.redaction import REDACTED, Redaction
 
 OURS = "of_ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnop"
 THEIRS = "sk-proj-0123456789abcdefghij"

@@ -8,8 +8,8 @@ from django.core.management.base import CommandParser
 
 from agents.catalog import load_catalog
 from agents.management.base import OpenFangCommand, add_json, table
+from agents.redaction import Redaction
 from openfang_site.env import DEFAULTS
-from openfang_site.security.redaction import Redaction
 
 SECRET = re.compile(r"(KEY|KEYS|TOKEN|SECRET|PASSWORD|FALLBACKS|WEBHOOK)$")
 IN_DATA_DIR = "the file secret_key in the data directory"
