@@ -3,6 +3,9 @@ import socket
 
 # The system caps it (net.core.somaxconn, 4096 today); Twisted's own 50 refuses clients in a burst.
 BACKLOG = 4096
+# How much of an answer the system queues beyond what is on its way. Linux would take up to 4 MB for a client that reads
+# nothing: an answer shorter than that never stalled, and a slow one took minutes to.
+UNSENT_BYTES = 128 * 1024
 
 
 class CannotListen(Exception):
@@ -52,6 +55,8 @@ def _bound(family: socket.AddressFamily, address: tuple[str, int]) -> socket.soc
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart need not wait for old connections
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # Linux and macOS; accepted connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         listener.bind(address)
     except OSError:
         listener.close()

@@ -11,7 +11,7 @@ class Flow:
     transport: Any
     full = False
     _drained: asyncio.Future[None] | None = None
-    _front: tuple[bytes, int] = (b"", 0)
+    _sent = 0
     _moved = 0.0
 
     def pauseProducing(self) -> None:
@@ -36,13 +36,9 @@ class Flow:
         await asyncio.shield(self._drained)
 
     def stalled(self, now: float, patience: float) -> bool:
-        """Whether something is ready for the client and none of it has left for longer than `patience`.
-
-        What waits at the front of the buffer changes with each byte sent, and only then.
-        """
+        """Return whether data has waited longer than `patience` for the client to make room for any of it."""
         transport = self.transport
-        buffer, offset = self._front
-        if not transport.waits_for_room or buffer is not transport.dataBuffer or offset != transport.offset:
-            self._front = (transport.dataBuffer, transport.offset)
+        if not transport.waits_for_room or transport.sent != self._sent:
+            self._sent = transport.sent
             self._moved = now
         return now - self._moved > patience

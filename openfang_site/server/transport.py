@@ -1,5 +1,8 @@
 # mypy: allow-untyped-calls
-from twisted.internet import tcp
+from errno import ENOBUFS
+from typing import Any
+
+from twisted.internet import main, tcp
 
 
 class Transport(tcp.Server):
@@ -10,6 +13,7 @@ class Transport(tcp.Server):
     """
 
     waits_for_room = False
+    sent = 0  # bytes that the system has taken for the client so far
     _sends_soon = False
 
     def startWriting(self) -> None:
@@ -21,6 +25,15 @@ class Transport(tcp.Server):
         if self.waits_for_room:
             self.waits_for_room = False
             super().stopWriting()
+
+    def writeSomeData(self, data: Any) -> Any:
+        """Send as much as the system takes and count it: Twisted returns the number to its caller only."""
+        try:
+            taken = self.socket.send(data)
+        except OSError as error:
+            return 0 if isinstance(error, BlockingIOError) or error.errno == ENOBUFS else main.CONNECTION_LOST
+        self.sent += taken
+        return taken
 
     def _send(self) -> None:
         self._sends_soon = False

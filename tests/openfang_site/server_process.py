@@ -213,6 +213,15 @@ async def large(exchange: Exchange) -> None:
     tell((await exchange.receive())["type"])
 
 
+async def held(exchange: Exchange) -> None:
+    """Send a megabyte, as far as the client reads it, then wait for the client to leave."""
+    await exchange.messages()
+    await exchange.start()
+    for _ in range(10):
+        await exchange.send(b"x" * 100_000)
+    tell((await exchange.receive())["type"])
+
+
 async def huge(exchange: Exchange) -> None:
     """Send as many megabytes as the query says, in one piece."""
     await exchange.answer(b"x" * int(exchange.scope["query_string"]) * 1_000_000)
@@ -277,7 +286,7 @@ async def silent(exchange: Exchange) -> None:
 PATHS = {
     f"/{path.__name__}": path
     for path in (
-        *(echo, hello, peak, patient, large, huge, slow, slow_stream, late, go),
+        *(echo, hello, peak, patient, large, held, huge, slow, slow_stream, late, go),
         *(stubborn, fails, fails_late, silent),
     )
 }

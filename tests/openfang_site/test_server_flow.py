@@ -1,6 +1,7 @@
 """Answers go out at the client's pace, and the application learns when the client has left."""
 
 import select
+import threading
 import time
 
 import pytest
@@ -41,6 +42,36 @@ def test_a_client_that_never_reads_an_answer_in_one_piece_is_cut(server):
         assert cut.poll(CEILING * 1000)
         with pytest.raises(ConnectionResetError):
             read_all(connection)
+
+
+def test_clients_that_never_read_are_cut_beside_busy_ones_while_the_system_could_hold_all_they_are_sent(server):
+    done = threading.Event()
+
+    def ask_on() -> None:
+        while not done.is_set():
+            server.get("/hello?busy")
+
+    busy = [threading.Thread(target=ask_on) for _ in range(4)]
+    for one in busy:
+        one.start()
+    deaf = [server.ask("GET /held HTTP/1.1") for _ in range(60)]
+    cut = select.poll()
+    for connection in deaf:
+        cut.register(connection, 0)
+    try:
+        deadline = time.monotonic() + CEILING
+        left = len(deaf)
+        while left and time.monotonic() < deadline:
+            for descriptor, _ in cut.poll(1000):
+                cut.unregister(descriptor)
+                left -= 1
+        assert left == 0
+    finally:
+        done.set()
+        for one in busy:
+            one.join()
+        for connection in deaf:
+            connection.close()
 
 
 def test_a_slow_client_that_goes_on_reading_gets_everything(patient):
