@@ -3,7 +3,6 @@
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
@@ -13,6 +12,7 @@ from agents import playground
 from agents.keyring import KeySpec
 from agents.limits.wrong_keys import wrong_keys
 from agents.runs import engine
+from agents.urls import hostname_of
 from openai_compat.addresses import client_address
 
 FORWARDING_HEADERS = {
@@ -75,12 +75,12 @@ def why_not_local(request: Request) -> str | None:
     headers = request._request.headers
     if not all(_loopback(end[0]) for end in (scope.get("client"), scope.get("server")) if end):
         return "this request came over the network"
-    if not _loopback(_hostname(headers.get("host", ""))):
+    if not _loopback(hostname_of(f"//{headers.get('host', '')}")):
         return "this request was addressed to another host name"
     if found := forwarding_header(scope):
         return f"this request was forwarded ({found})"
     origin = headers.get("origin")
-    if origin is not None and not _loopback(urlsplit(origin).hostname or ""):
+    if origin is not None and not _loopback(hostname_of(origin)):
         return "this request was sent by a web page from elsewhere"
     return None
 
@@ -88,10 +88,6 @@ def why_not_local(request: Request) -> str | None:
 def forwarding_header(scope: dict[str, Any]) -> str | None:
     """Return the header by which a proxy tells that it has passed a request on, if the request has one."""
     return next((name.decode() for name, _ in scope["headers"] if name in FORWARDING_HEADERS), None)
-
-
-def _hostname(host: str) -> str:
-    return urlsplit(f"//{host}").hostname or ""
 
 
 @lru_cache(maxsize=1024)

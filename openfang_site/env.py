@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from agents.exposed_variables import ExposedVariable, read_exposed_variables
 from agents.networks import Network, read_networks
+from agents.urls import fits_a_header, split_http_url, split_url
 
 # What each variable that was asked for is without being set: what `openfang config` lists.
 DEFAULTS: dict[str, Any] = {}
@@ -72,25 +73,68 @@ def env_origins(name: str) -> frozenset[str]:
     """Read the origins of web pages, such as https://app.example.com; a lone * is every origin."""
     origins = env_list(name, [])
     for origin in origins:
-        if not re.fullmatch(r"\*|https?://[^/\s?#*@]+", origin):
+        if origin != "*" and not _is_origin(origin):
             raise ImproperlyConfigured(f"{name}: {origin!r} is not an origin such as https://app.example.com.")
     if "*" in origins and len(origins) > 1:
         raise ImproperlyConfigured(f"{name} has * beside other origins: * alone is every origin.")
     return frozenset(origin.lower() for origin in origins)
 
 
-def env_http_url(name: str) -> str:
+def env_trusted_origins(name: str) -> list[str]:
+    """Read the origins whose pages may post to the admin; https://*.example.com is every host below example.com."""
+    origins = env_list(name, [])
+    for origin in origins:
+        if not _is_origin(origin.replace("://*.", "://", 1)):
+            raise ImproperlyConfigured(f"{name}: {origin!r} is not an origin such as https://agents.example.com.")
+    return origins
+
+
+def _is_origin(text: str) -> bool:
+    return bool(re.fullmatch(r"https?://[^/\s?#*@]+", text) and split_http_url(text))
+
+
+def env_hosts(name: str, default: list[str]) -> list[str]:
+    """Read host names; .example.com is every host below it, and * is every host."""
+    hosts = env_list(name, default)
+    for host in hosts:
+        if not split_url(f"//{host}") or "/" in host:
+            raise ImproperlyConfigured(f"{name}: {host!r} is not a host name such as agents.example.com.")
+    return hosts
+
+
+def env_base_url(name: str) -> str:
     """Read the base URL of an API."""
     url = env_str(name).rstrip("/")
-    if url and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
+    parts = split_http_url(url)
+    if url and (parts is None or parts.query or parts.fragment or "@" in parts.netloc):
         # Not the URL itself: it may hold a password.
         raise ImproperlyConfigured(f"{name} is not the URL of an API, such as http://model:8080/v1.")
     return url
 
 
+def env_http_url(name: str) -> str:
+    """Read a URL that this server will call as it is."""
+    url = env_str(name)
+    parts = split_http_url(url)
+    if url and (parts is None or "@" in parts.netloc):
+        # Not the URL itself: it may hold a secret.
+        raise ImproperlyConfigured(f"{name} is not an http or https URL, or has a user name in it.")
+    return url
+
+
+def env_header_value(name: str) -> str:
+    """Read a key that this server will send in a header."""
+    value = env_str(name)
+    if not fits_a_header(value):
+        raise ImproperlyConfigured(
+            f"{name} has a line break or a character that is not ASCII, which no header can carry."
+        )
+    return value
+
+
 def env_redis_url(name: str) -> str:
     url = env_str(name)
-    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+    if url and not (url.startswith(("redis://", "rediss://", "unix://")) and split_url(url)):
         # Not the URL itself: it may hold a password.
         raise ImproperlyConfigured(f"{name} is not the URL of a Redis: it begins with redis://, rediss:// or unix://.")
     return url

@@ -13,9 +13,12 @@ from openfang_site import admin_theme
 from openfang_site.env import (
     cores,
     env_api_key,
+    env_base_url,
     env_bool,
     env_choice,
     env_exposed_variables,
+    env_header_value,
+    env_hosts,
     env_http_url,
     env_int,
     env_list,
@@ -24,6 +27,7 @@ from openfang_site.env import (
     env_path,
     env_redis_url,
     env_str,
+    env_trusted_origins,
 )
 from openfang_site.secret_key import kept_secret_key
 
@@ -36,7 +40,7 @@ OPENFANG_PORT = env_int("OPENFANG_PORT", 4200, low=0, high=65535)
 OPENFANG_DEFAULT_PROVIDER = env_str("OPENFANG_DEFAULT_PROVIDER")
 OPENFANG_DEFAULT_MODEL = env_str("OPENFANG_DEFAULT_MODEL")
 # Where a service has the embedded model that several servers share.
-OPENFANG_EMBEDDED_URL = env_http_url("OPENFANG_EMBEDDED_URL")
+OPENFANG_EMBEDDED_URL = env_base_url("OPENFANG_EMBEDDED_URL")
 OPENFANG_FALLBACK_TO_FIRST_AGENT = env_bool("OPENFANG_FALLBACK_TO_FIRST_AGENT", True)
 OPENFANG_MAX_BODY_BYTES = env_int("OPENFANG_MAX_BODY_BYTES", 32 * 1024 * 1024, low=1024, high=1024**3)
 # Without a byte from a provider; a reasoning model may think for minutes before its first.
@@ -56,7 +60,7 @@ OPENFANG_USAGE_DAYS = env_int("OPENFANG_USAGE_DAYS", 0, low=0, high=3650)
 # Hosts, addresses and networks (with a port or without) that web_fetch may reach although they are private.
 OPENFANG_FETCH_ALLOW = env_list("OPENFANG_FETCH_ALLOW", [])
 OPENFANG_SEARCH_URL = env_str("OPENFANG_SEARCH_URL")
-BRAVE_API_KEY = env_str("BRAVE_API_KEY")
+BRAVE_API_KEY = env_header_value("BRAVE_API_KEY")
 REDIS_URL = env_redis_url("REDIS_URL")
 # Processes that serve. Limits are counted together, and live pages told, through Redis alone.
 OPENFANG_WORKERS = env_int("OPENFANG_WORKERS", min(cores(), 4) if REDIS_URL else 1, low=1, high=64)
@@ -74,7 +78,7 @@ OPENFANG_OPEN_RPM = env_int("OPENFANG_OPEN_RPM", 0, low=0, high=1_000_000)
 OPENFANG_WRONG_KEYS_PER_MINUTE = env_int("OPENFANG_WRONG_KEYS_PER_MINUTE", 20, low=1, high=1_000_000)
 OPENFANG_LIMITS_WITHOUT_REDIS = env_choice("OPENFANG_LIMITS_WITHOUT_REDIS", "local", ("local", "refuse"))
 OPENFANG_UNKNOWN_PRICE = env_choice("OPENFANG_UNKNOWN_PRICE", "highest", ("highest", "free", "refuse"))
-OPENFANG_ALERT_WEBHOOK = env_str("OPENFANG_ALERT_WEBHOOK")
+OPENFANG_ALERT_WEBHOOK = env_http_url("OPENFANG_ALERT_WEBHOOK")
 OPENFANG_ALERT_SECRET = env_str("OPENFANG_ALERT_SECRET")
 if OPENFANG_ALERT_WEBHOOK and not OPENFANG_ALERT_SECRET:
     raise ImproperlyConfigured("OPENFANG_ALERT_WEBHOOK needs OPENFANG_ALERT_SECRET, with which its calls are signed.")
@@ -122,8 +126,8 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 DEBUG = env_bool("OPENFANG_DEBUG", False)
 SECRET_KEY = env_str("OPENFANG_SECRET_KEY") or kept_secret_key(OPENFANG_DATA_DIR)
 SECRET_KEY_FALLBACKS = env_list("OPENFANG_SECRET_KEY_FALLBACKS", [])
-ALLOWED_HOSTS = env_list("OPENFANG_ALLOWED_HOSTS", ["localhost", ".localhost", "127.0.0.1", "[::1]", gethostname()])
-CSRF_TRUSTED_ORIGINS = env_list("OPENFANG_TRUSTED_ORIGINS", [])
+ALLOWED_HOSTS = env_hosts("OPENFANG_ALLOWED_HOSTS", ["localhost", ".localhost", "127.0.0.1", "[::1]", gethostname()])
+CSRF_TRUSTED_ORIGINS = env_trusted_origins("OPENFANG_TRUSTED_ORIGINS")
 ROOT_URLCONF = "openfang_site.urls"
 ASGI_APPLICATION = "openfang_site.asgi.application"
 INSTALLED_APPS = [

@@ -1,7 +1,7 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -16,7 +16,8 @@ from agents.admin.model_picker import key_state
 from agents.admin.models import LanguageModelForm
 from agents.admin.provider_views import models_view, test_view
 from agents.models import LanguageModel, ModelPrice, Provider
-from agents.models.provider import KeySource, beyond_address
+from agents.models.provider import KeySource, beyond_address, endpoint_cut, validate_key
+from agents.urls import without_endpoint
 
 KEY_COLOURS = {"set": "success", "withheld": "danger", "missing": "warning", "needs none": "info"}
 
@@ -26,6 +27,7 @@ class ProviderForm(forms.ModelForm):
         label="Keep a key here",
         required=False,
         max_length=1000,
+        validators=[validate_key],
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text="Stored encrypted, and never shown. A key in the environment goes before it. Empty: nothing changes.",
     )
@@ -39,6 +41,9 @@ class ProviderForm(forms.ModelForm):
             "or one that OPENFANG_EXPOSED_VARIABLES lists. Leave empty for none."
         }
         error_messages = {"name": {"unique": "There is a provider of this name already."}}
+
+    def clean_base_url(self) -> str:
+        return without_endpoint(self.cleaned_data["base_url"])
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -159,6 +164,8 @@ class ProviderAdmin(KeepsHistory, ModelAdmin):
         if form.changed_data:
             obj.from_catalog = False
         super().save_model(request, obj, form, change)
+        if form.data.get("base_url", "").strip() != obj.base_url:
+            messages.info(request, endpoint_cut(obj))
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         formset.save(commit=False)

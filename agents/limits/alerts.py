@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import logging
 import queue
-import smtplib
 import threading
 import time
 import urllib.error
@@ -86,7 +85,7 @@ def _retried(what: str, deliver: Callable[[], object]) -> None:
     for pause in (*PAUSES, None):
         try:
             deliver()
-        except (OSError, smtplib.SMTPException) as error:
+        except Exception as error:  # of any kind: without this thread no warning would be sent again
             # The error's type alone: its text may hold the address, and that a secret.
             logger.warning("The %s about a budget could not be sent: %s", what, type(error).__name__)
             if pause is not None:

@@ -1,7 +1,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -10,6 +10,7 @@ from django.db import models
 from agents.exposed_variables import VARIABLE_NAME, why_withheld
 from agents.models.agent import Agent
 from agents.models.served import Served, ServedQuerySet
+from agents.urls import fits_a_header, split_http_url
 
 VARIABLE = re.compile(rf"\$\{{({VARIABLE_NAME.pattern})\}}")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -129,19 +130,21 @@ def _withheld(server: McpServer) -> Iterator[tuple[str, str]]:
 
 
 def _url_problem(url: str) -> str:
-    if not _is_url(url):
+    # A variable may stand for the host or for the port: 1 can be either.
+    if not split_http_url(VARIABLE.sub("1", url)):
         return "Not an http or https URL."
-    parts = urlsplit(url)
-    found = (_secret_problem(name, value) for name, value in parse_qsl(parts.query))
-    password = _secret_problem("password", parts.password or "")
-    return next(filter(None, [password, *found]), "")
+    query = url.partition("#")[0].partition("?")[2]
+    user = url.partition("//")[2].partition("/")[0].rpartition("@")[0]
+    secrets = [("password", user.partition(":")[2]), *parse_qsl(query)]
+    found = (_secret_problem(name, value) for name, value in secrets)
+    return next(filter(None, found), "")
 
 
 def _header_problem(name: str, value: str) -> str:
     if not HEADER_NAME.fullmatch(name):
         return f"{name!r} is not the name of a header."
-    if not value.isprintable():
-        return f"The value of {name} has a control character."
+    if not fits_a_header(value):
+        return f"The value of {name} has a line break or a character that is not ASCII."
     return _secret_problem(name, value)
 
 
@@ -149,14 +152,6 @@ def _secret_problem(name: str, value: str) -> str:
     if not value or not SECRET_NAME.search(name) or VARIABLE.search(value):
         return ""
     return f"Put what {name} holds into an environment variable and name it here: ${{NAME}}."
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and not set(text) & set(" \t\r\n")
-    except ValueError:
-        return False
 
 
 def _are_texts(value: Any) -> bool:

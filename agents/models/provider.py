@@ -1,6 +1,6 @@
 import logging
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -9,6 +9,7 @@ from django.db import models
 from agents.exposed_variables import exposed_value, why_withheld
 from agents.models.encryption import InvalidToken, decrypt, encrypt
 from agents.models.served import Served, ServedQuerySet
+from agents.urls import fits_a_header, split_http_url, without_endpoint
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +21,17 @@ validate_slug_name = RegexValidator(
 
 def validate_base_url(url: str) -> None:
     """Refuse what cannot be called; unlike Django's URL field, take hosts without a dot, as in http://ollama:11434/v1."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    parts = split_http_url(url)
+    if parts is None or parts.query or parts.fragment:
         raise ValidationError("Give a URL such as https://api.example.com/v1 or http://localhost:11434/v1.")
     if parts.username or parts.password:
         raise ValidationError("Put no password into the URL; keys belong into an environment variable.")
+
+
+def validate_key(key: str) -> None:
+    """Refuse a key that no header can carry: with a line break every request would fail."""
+    if " " in key or not fits_a_header(key):
+        raise ValidationError("The key has a blank, a line break or a character that is not ASCII. Copy it again.")
 
 
 class ProviderKind(models.TextChoices):
@@ -83,6 +90,10 @@ class Provider(Served):
     def __str__(self) -> str:
         return self.label or self.name
 
+    def clean_fields(self, exclude: Any = None) -> None:
+        self.base_url = without_endpoint(self.base_url)
+        super().clean_fields(exclude=exclude)
+
     def clean(self) -> None:
         if self.why_withheld:
             raise ValidationError({"api_key_env": self.why_withheld})
@@ -123,6 +134,11 @@ class Provider(Served):
     def api_key(self) -> str | None:
         """Return the key to call with: what the environment says goes before what was entered."""
         return self.key_from_environment() or self.kept_key()
+
+
+def endpoint_cut(provider: Provider) -> str:
+    """Return what somebody is told who gave the URL of the chat completions for the base URL."""
+    return f"The base URL is {provider.base_url}: OpenFang adds /chat/completions itself."
 
 
 def beyond_address(

@@ -21,6 +21,7 @@ from agents.runs import engine
 from agents.snapshot import read_models
 from agents.types import Message, ModelRequest, ModelSpec, Parameters
 from agents.types import Provider as Asked
+from agents.urls import fits_a_header
 
 SECONDS = 20.0
 EMBEDDED_SECONDS = 60.0  # its process may have to start, or to serve others first
@@ -72,7 +73,11 @@ def _key(provider: Provider) -> str | None:
     if source is KeySource.MISSING:
         unset = f"{provider.api_key_env} is not set in the environment of the server"
         raise ProviderRefused(f"{provider} has no API key: {unset}, and none is kept here.")
-    return provider.api_key()
+    key = provider.api_key()
+    if key and not fits_a_header(key):
+        where = provider.api_key_env if source is KeySource.ENVIRONMENT else "the key that is kept here"
+        raise ProviderRefused(f"{provider}'s API key has a character that no header can carry. Correct {where}.")
+    return key
 
 
 async def _in_time(provider: Provider, call: Coroutine[Any, Any, T], seconds: float) -> T:

@@ -5,12 +5,13 @@ import socket
 import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult
 
 import msgspec
 
 from agents.errors import AgentError, ProviderRefused, ProviderTimeout, ProviderUnavailable
 from agents.models import Provider
+from agents.urls import split_http_url
 
 if TYPE_CHECKING:
     import openai
@@ -32,6 +33,11 @@ async def list_models(provider: Provider, key: str | None) -> list[str]:
     """Ask a provider for its models, and return their names. Raises AgentError."""
     import openai  # noqa: PLC0415 -- half a second, for these pages only
 
+    parts = split_http_url(provider.base_url)
+    if parts is None:  # a row from before URLs were checked so closely
+        raise ProviderRefused(
+            f"{provider.base_url!r}, the base URL of {provider}, is not the URL of an API. Enter it anew."
+        )
     # As runs call it: no proxy of the environment, no redirect, the system's certificates.
     http = openai.DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, verify=ssl.create_default_context())
     async with openai.AsyncOpenAI(
@@ -46,7 +52,7 @@ async def list_models(provider: Provider, key: str | None) -> list[str]:
                 f"{provider} takes no connection at {provider.base_url}: is a firewall in between?"
             ) from None
         except openai.APIConnectionError as error:
-            why = _unreachable(error, provider.base_url)
+            why = _unreachable(error, parts)
             raise ProviderUnavailable(f"{provider} cannot be reached at {provider.base_url}: {why}") from None
     return _names(provider, answer.content)
 
@@ -100,8 +106,7 @@ def _about_key(provider: Provider, key: str | None) -> str:
     return f"refused this server's API key, so check {where}"
 
 
-def _unreachable(error: BaseException, base_url: str) -> str:
-    parts = urlsplit(base_url)
+def _unreachable(error: BaseException, parts: SplitResult) -> str:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     for cause in _causes(error):
         match cause:

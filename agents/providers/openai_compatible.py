@@ -16,6 +16,7 @@ from agents.errors import ProviderRefused, ProviderTimeout, ProviderUnavailable,
 from agents.providers.refusals import refusal, refused_parameter
 from agents.providers.wire import ChunkReader
 from agents.types import Delta, FinishReason, ModelRequest, ModelSpec
+from agents.urls import fits_a_header
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,11 @@ class OpenAICompatible:
         if provider.api_key_env and not provider.api_key:
             why = "may not be sent to it" if provider.key_withheld else "is not set"
             raise ProviderRefused(f"{provider.label} has no API key on this server: {provider.api_key_env} {why}.")
+        if provider.api_key and not fits_a_header(provider.api_key):
+            where = f"{provider.api_key_env} or " if provider.api_key_env else ""
+            raise ProviderRefused(
+                f"{provider.label}'s API key has a character that no header can carry. Correct {where}the kept key."
+            )
         headers = {"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {}
         if request.span:
             headers |= request.span.headers

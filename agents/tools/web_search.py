@@ -15,6 +15,7 @@ from agents.tools.context import RunContext
 from agents.tools.function import FunctionTool
 from agents.tools.quoting import quoted
 from agents.tools.safe_http import BadStatus, SafeHttp
+from agents.urls import split_http_url
 
 logger = logging.getLogger(__name__)
 
@@ -113,12 +114,10 @@ def searxng_url() -> URL | None:
     """Return the address of OPENFANG_SEARCH_URL's search, or None where it is not set."""
     if not settings.OPENFANG_SEARCH_URL:
         return None
-    try:
-        url = URL(settings.OPENFANG_SEARCH_URL)
-    except ValueError:
-        url = URL()
-    if url.scheme not in {"http", "https"} or not url.host or url.user or url.password:
+    parts = split_http_url(settings.OPENFANG_SEARCH_URL)
+    if parts is None or parts.username or parts.password:
         raise ImproperlyConfigured("OPENFANG_SEARCH_URL is not the http(s) URL of a SearXNG instance.")
+    url = URL(settings.OPENFANG_SEARCH_URL)
     return url if url.name == "search" else url / "search"
 
 

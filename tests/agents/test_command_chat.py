@@ -55,6 +55,7 @@ class TestScripts:
         [
             (["nobody", "--message", "x"], "No agent found for model 'openfang:nobody'"),
             (["coder", "--message", " "], "There is nothing to ask: the message is empty."),
+            (["coder", "--message", "x", "--url", "http://["], "'http://[' is not the URL of a server"),
             (
                 ["coder", "--message", "x", "--url", "http://127.0.0.1:9"],
                 "No OpenFang server answers at http://127.0.0.1:9",

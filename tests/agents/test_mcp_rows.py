@@ -51,7 +51,11 @@ def test_servers_of_both_transports_are_accepted(values):
         ({**WEB, "url": "ftp://example.com"}, "url", "Not an http or https URL."),
         ({**WEB, "headers": ["a"]}, "headers", 'Not an object of texts: {"Name": "value"}.'),
         ({**WEB, "headers": {"X Y": "1"}}, "headers", "'X Y' is not the name of a header."),
-        ({**WEB, "headers": {"X-Team": "a\r\nX: b"}}, "headers", "The value of X-Team has a control character."),
+        (
+            {**WEB, "headers": {"X-Team": "a\r\nX: b"}},
+            "headers",
+            "The value of X-Team has a line break or a character that is not ASCII.",
+        ),
         (
             {**WEB, "headers": {"Authorization": "Bearer abc"}},
             "headers",

@@ -16,11 +16,16 @@ NO_RETRY = {"x-should-retry": "false"}
 @pytest.fixture(scope="module")
 def keyed_server(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A server whose agent `keyed` uses a provider that wants a key and may be silent for ten seconds."""
-    env = {"SCRIPTED_KEY": SECRET, "OPENFANG_PROVIDER_IDLE_SECONDS": "10", "OPENFANG_LOG_LEVEL": "DEBUG"}
+    env = {
+        "SCRIPTED_KEY": SECRET,
+        "BROKEN_KEY": f"{SECRET}\nsecond line",
+        "OPENFANG_PROVIDER_IDLE_SECONDS": "10",
+        "OPENFANG_LOG_LEVEL": "DEBUG",
+    }
     live = Live(tmp_path_factory.mktemp("keyed"), env=env)
     with Colleague(live.env) as colleague:
         colleague.does("from django.core.management import call_command; call_command('migrate', verbosity=0)")
-        for name, variable in (("keyed", "SCRIPTED_KEY"), ("bare", "ABSENT_KEY")):
+        for name, variable in (("keyed", "SCRIPTED_KEY"), ("bare", "ABSENT_KEY"), ("broken", "BROKEN_KEY")):
             colleague.does(
                 f"at = Provider.objects.create(name='{name}', base_url='{session_upstream.base_url}', "
                 f"api_key_env='{variable}')\n"
@@ -55,6 +60,18 @@ def test_a_key_that_the_server_does_not_have_is_named_by_its_variable(keyed: Liv
     assert response.json()["error"]["message"] == "bare has no API key on this server: ABSENT_KEY is not set."
     assert row_of(keyed, response)["error_code"] == "provider_refused"
     assert upstream.requests == []
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_key_that_no_header_can_carry_is_named_by_its_variable(keyed: Live, upstream: Upstream, streamed: bool):
+    response = ask(keyed, "broken", stream=streamed)
+    assert response.status_code == 502
+    assert response.json()["error"]["message"] == (
+        "broken's API key has a character that no header can carry. Correct BROKEN_KEY or the kept key."
+    )
+    assert row_of(keyed, response)["error_code"] == "provider_refused"
+    assert upstream.requests == []
+    assert SECRET not in keyed.output
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -11,6 +12,7 @@ from django.utils import timezone
 from rest_framework.permissions import SAFE_METHODS
 
 from agents.api.views.docs import document
+from agents.errors import LimitsUnavailable
 from agents.limits.wrong_keys import wrong_keys
 from agents.models import AdminToken, Agent, ApiKey, Budget, McpServer, Provider, Scope, changes_of
 from agents.setup.roles import ADMINISTRATOR, EDITOR, VIEWER, make_roles
@@ -175,6 +177,18 @@ def test_whoever_guesses_tokens_is_slowed_and_bearers_that_are_known_are_not(
             assert error(answer, 429)["type"] == "rate_limit_error"
             assert int(answer["retry-after"]) in range(1, 62)
         assert known.get("/api/agents").status_code == 200
+
+
+def test_the_page_of_the_api_answers_errors_as_the_api_does(caller: Callable[..., Caller], settings: Any) -> None:
+    settings.OPENFANG_WRONG_KEYS_PER_MINUTE = 1
+    wrong = Caller("ofa_" + "x" * 40)
+
+    with stopped_clock():
+        assert error(wrong.get("/api/docs"), 401)["code"] == "invalid_token"
+        assert error(wrong.get("/api/docs"), 429)["type"] == "rate_limit_error"
+        assert error(caller("admin").get("/api/docs"), 429)["type"] == "rate_limit_error"
+    with patch.object(wrong_keys, "wrong", side_effect=LimitsUnavailable("Redis is away.")):
+        assert error(wrong.get("/api/docs"), 503)["message"] == "Redis is away."
 
 
 def test_requests_a_minute_are_counted_as_on_v1(caller: Callable[..., Caller]) -> None:

@@ -6,7 +6,8 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from agents.api.serializers.base import RowSerializer
 from agents.models import Provider
-from agents.models.provider import KeySource, beyond_address
+from agents.models.provider import KeySource, beyond_address, validate_key
+from agents.urls import without_endpoint
 
 
 class ProviderSerializer(RowSerializer):
@@ -20,6 +21,7 @@ class ProviderSerializer(RowSerializer):
         allow_null=True,
         allow_blank=True,
         max_length=1000,
+        validators=[validate_key],
         help_text="Kept encrypted. null: the kept one is forgotten. A key in the environment goes before it.",
     )
     key_source = serializers.ChoiceField(KeySource.choices, read_only=True)
@@ -43,6 +45,9 @@ class ProviderSerializer(RowSerializer):
             "from_catalog",
         ]
         read_only_fields = ["from_catalog"]
+
+    def validate_base_url(self, url: str) -> str:
+        return without_endpoint(url)
 
     def check(self, row: Provider, attrs: dict[str, Any]) -> None:
         found = beyond_address(self.instance, kind=row.kind, base_url=row.base_url, key_decided="api_key" in attrs)

@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.auth.views import redirect_to_login
 from django.http.response import HttpResponseBase
 from rest_framework.exceptions import NotAuthenticated
-from rest_framework.renderers import TemplateHTMLRenderer
+from rest_framework.renderers import JSONRenderer, TemplateHTMLRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -41,4 +41,6 @@ class Docs(ApiView):
         if isinstance(exc, NotAuthenticated):
             page: HttpResponseBase = redirect_to_login(self.request.get_full_path())
             return page
+        # An error has no template: it looks as everywhere below /api.
+        self.request.accepted_renderer, self.request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
         return super().handle_exception(exc)

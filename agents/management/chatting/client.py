@@ -3,7 +3,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
+
+from agents.urls import split_http_url
 
 # The server fills every silence of 15 s.
 SILENCE_SECONDS = 120
@@ -46,7 +48,7 @@ class ChatClient:
     """A client of the API; blocking, so that Ctrl-C ends whatever it waits for."""
 
     def __init__(self, url: str, key: str) -> None:
-        self._url = url.rstrip("/").removesuffix("/v1")
+        self._url = url.strip().rstrip("/").removesuffix("/v1")
         self._headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
 
     def agent(self, name: str) -> dict[str, Any]:
@@ -64,7 +66,9 @@ class ChatClient:
 
     @contextmanager
     def _asked(self, method: str, path: str, body: dict[str, Any] | None = None) -> Iterator[HTTPResponse]:
-        parts = urlsplit(self._url)
+        parts = split_http_url(self._url)
+        if parts is None:
+            raise Refused(f"{self._url!r} is not the URL of a server, such as http://127.0.0.1:4200.")
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         with closing(kind(parts.netloc, timeout=SILENCE_SECONDS)) as connection:
             with _explained(self._url):

@@ -10,7 +10,7 @@ from agents.errors import AgentError
 from agents.management.base import OpenFangCommand, add_json, program, table
 from agents.management.lookup import find_provider
 from agents.models import Provider
-from agents.models.provider import KeySource
+from agents.models.provider import KeySource, endpoint_cut
 from agents.setup import SetupError, prepare
 
 
@@ -52,12 +52,15 @@ class Command(OpenFangCommand):
     def add(self, name: str, base_url: str, api_key_env: str, label: str) -> None:
         if Provider.objects.filter(name=name).exists():
             raise CommandError(f"There is a provider named {name!r} already; the web admin can change it.")
-        provider = Provider(name=name, base_url=base_url.rstrip("/"), api_key_env=api_key_env, label=label)
+        given = base_url.strip().rstrip("/")
+        provider = Provider(name=name, base_url=given, api_key_env=api_key_env, label=label)
         try:
             provider.full_clean()
         except ValidationError as error:
             raise SetupError.from_validation(error) from None
         provider.save()
+        if provider.base_url != given:
+            self.explain(f"openfang: {endpoint_cut(provider)}")
         self.stdout.write(
             f"Added the provider {name}. To use it: {program()} spawn coder --provider {name} --model MODEL"
         )

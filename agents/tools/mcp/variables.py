@@ -1,6 +1,7 @@
 from agents.exposed_variables import exposed_value, why_withheld
 from agents.models.mcp import VARIABLE
 from agents.tools.mcp.errors import McpServerUnavailable
+from agents.urls import fits_a_header
 
 
 class Variables:
@@ -11,7 +12,13 @@ class Variables:
         self._names: dict[str, str] = {}
 
     def filled_in(self, text: str) -> str:
-        return VARIABLE.sub(lambda found: self.value(found[1]), text)
+        return VARIABLE.sub(lambda found: self._sendable(found[1]), text)
+
+    def _sendable(self, name: str) -> str:
+        value = self.value(name)
+        if not fits_a_header(value):
+            raise McpServerUnavailable(f"{name} of an MCP server has a character that no header can carry.")
+        return value
 
     def value(self, name: str) -> str:
         if reason := why_withheld(name, self._url):
