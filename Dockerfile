@@ -22,7 +22,7 @@ RUN /venv/bin/pip uninstall --yes pip && /venv/bin/python -m compileall -q -j 0 
 
 FROM ${BASE_IMAGE}
 ARG EMBEDDED_MODEL=1
-# bubblewrap is the sandbox of the shell tool, which works in a container that may make user namespaces: docs/security.md.
+# bubblewrap is the better sandbox of the shell tool, in a container that may make namespaces; else it is Landlock.
 # libgomp1 is what llama.cpp's wheel takes for granted.
 RUN apt-get update -qq \
     && apt-get install -qq --yes --no-install-recommends bubblewrap $([ "$EMBEDDED_MODEL" != 1 ] || echo libgomp1) \

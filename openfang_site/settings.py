@@ -48,6 +48,8 @@ OPENFANG_PROVIDER_IDLE_SECONDS = env_int("OPENFANG_PROVIDER_IDLE_SECONDS", 120, 
 OPENFANG_DRAIN_SECONDS = env_int("OPENFANG_DRAIN_SECONDS", 20, low=0, high=3600)
 # Whether shell commands run without a sandbox, with the rights of the server's user, where none works.
 OPENFANG_SHELL_UNSANDBOXED = env_bool("OPENFANG_SHELL_UNSANDBOXED", False)
+# Whether the programs of MCP servers are kept from looking into other processes (Landlock).
+OPENFANG_ENCLOSE_PROGRAMS = env_bool("OPENFANG_ENCLOSE_PROGRAMS", True)
 OPENFANG_SHELL_NETWORK = env_bool("OPENFANG_SHELL_NETWORK", False)
 OPENFANG_TRANSCRIPT_HOURS = env_int("OPENFANG_TRANSCRIPT_HOURS", 24, low=0, high=24 * 30)
 OPENFANG_KEEP_TOOL_ARGUMENTS = env_bool("OPENFANG_KEEP_TOOL_ARGUMENTS", False)

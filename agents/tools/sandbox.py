@@ -1,9 +1,11 @@
-"""The sandbox of the `shell` tool: bubblewrap, where it is installed and the system lets it work."""
+"""The sandbox of the `shell` tool: bubblewrap where the system lets it work, else Landlock, which containers allow."""
 
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
+from enum import Enum
 from functools import cache
 from pathlib import Path
 
@@ -26,9 +28,10 @@ CONFIGURATION = (
 )
 TRY_SECONDS = 10
 NETWORK = ("/etc/hosts", "/etc/nsswitch.conf", "/etc/resolv.conf")
+LANDLOCK = Path(__file__).with_name("landlock_process.py")
 DESCRIBED = (
-    "Commands run in a sandbox (bubblewrap): they can write only to the agent's workspace and read only the system's "
-    "programs, see no other process, and have {network}."
+    "Commands run in a sandbox ({kind}): they can write only to the agent's workspace and read only the system's "
+    "programs, {processes}, and have {network}."
 )
 UNSANDBOXED = (
     "Commands run WITHOUT a sandbox ({refusal}; OPENFANG_SHELL_UNSANDBOXED is set): they have the rights of the user "
@@ -36,50 +39,95 @@ UNSANDBOXED = (
     "Limits hold, and what a command starts is ended with it, unless it sets out to get away."
 )
 REFUSED = (
-    "Commands are refused: no sandbox works here ({refusal}). Install bubblewrap 0.8 or later. To run commands without "
-    "a sandbox, with all the rights of the server's user, set OPENFANG_SHELL_UNSANDBOXED=1."
+    "Commands are refused: no sandbox works here ({refusal}). Install bubblewrap 0.8 or later, or use Linux 6.12 or "
+    "later with Landlock. To run commands without a sandbox, with all the rights of the server's user, set "
+    "OPENFANG_SHELL_UNSANDBOXED=1."
 )
 
 
-def available() -> bool:
-    """Say whether commands can run in the sandbox here; found out by trying, once."""
-    return refusal() is None
+class Kind(Enum):
+    """A sandbox: its name, and what commands in it have of other processes."""
+
+    BUBBLEWRAP = "bubblewrap", "see no other process"
+    LANDLOCK = "Landlock", "can neither look into other processes nor end them"
+
+
+def kind() -> Kind | None:
+    """Return the sandbox that works here, if one does; found out by trying, once."""
+    if bubblewrap_refusal() is None:
+        return Kind.BUBBLEWRAP
+    return Kind.LANDLOCK if landlock_refusal() is None else None
+
+
+def refusal() -> str | None:
+    """Return why there is no sandbox here, or None if there is one."""
+    return None if kind() else f"{bubblewrap_refusal()}; {landlock_refusal()}"
 
 
 def are_commands_refused() -> bool:
     """Say whether commands run nowhere: there is no sandbox, and the operator does not allow them without one."""
-    return not available() and not settings.OPENFANG_SHELL_UNSANDBOXED
+    return kind() is None and not settings.OPENFANG_SHELL_UNSANDBOXED
 
 
 def describe() -> str:
     """Say in sentences for the administrator what keeps commands in, or that nothing does and why."""
-    if reason := refusal():
-        return (REFUSED if are_commands_refused() else UNSANDBOXED).format(refusal=reason)
-    return DESCRIBED.format(network="the server's network" if settings.OPENFANG_SHELL_NETWORK else "no network")
+    found = kind()
+    if found is None:
+        return (REFUSED if are_commands_refused() else UNSANDBOXED).format(refusal=refusal())
+    name, processes = found.value
+    network = "the server's network" if settings.OPENFANG_SHELL_NETWORK else "no network"
+    return DESCRIBED.format(kind=name, processes=processes, network=network)
 
 
 @cache
-def refusal() -> str | None:
-    """Return why there is no sandbox here, or None if there is one."""
-    if shutil.which("bwrap") is None:
-        return "bubblewrap is not installed"
+def bubblewrap_refusal() -> str | None:
+    """Return why bubblewrap is of no use here, or None if it works."""
+    return _refusal_of(Kind.BUBBLEWRAP) if shutil.which("bwrap") else "bubblewrap is not installed"
+
+
+@cache
+def landlock_refusal() -> str | None:
+    """Return why Landlock is of no use here, or None if it works."""
+    return _refusal_of(Kind.LANDLOCK)
+
+
+def _refusal_of(tried: Kind) -> str | None:
+    name = tried.value[0]
     with tempfile.TemporaryDirectory(prefix="openfang-sandbox-") as folder:
-        command = sandboxed(["/bin/sh", "-c", "exit 0"], Path(folder))
+        command = sandboxed(["/bin/sh", "-c", "exit 0"], Path(folder), tried)
         try:
-            tried = subprocess.run(command, env={"PATH": PATH}, capture_output=True, check=False, timeout=TRY_SECONDS)
+            done = subprocess.run(command, env={"PATH": PATH}, capture_output=True, check=False, timeout=TRY_SECONDS)
         except subprocess.TimeoutExpired:
             return None  # slow is not refused: if it hangs again, so do the commands, but none runs outside of it
         except OSError as error:
-            return f"bubblewrap does not start: {error}"
-    if tried.returncode == 0:
+            return f"{name} does not start: {error}"
+    if done.returncode == 0:
         return None
-    return f"bubblewrap does not work here: {tried.stderr.decode(errors='replace').strip()[:200]}"
+    return f"{name} does not work here: {done.stderr.decode(errors='replace').strip()[:200]}"
 
 
-def sandboxed(command: list[str], workspace: Path) -> list[str]:
+def sandboxed(command: list[str], workspace: Path, kind: Kind) -> list[str]:
     """Return the command that runs `command` in the sandbox, with the workspace as its folder."""
+    return _in_bubblewrap(command, workspace) if kind is Kind.BUBBLEWRAP else _in_landlock(command, workspace)
+
+
+def enclosed(command: list[str]) -> list[str]:
+    """Return the command that runs `command` so that it sees into no other process, where the kernel can do that."""
+    if sys.platform != "linux" or not settings.OPENFANG_ENCLOSE_PROGRAMS:
+        return command
+    return [sys.executable, "-I", "-S", str(LANDLOCK), "enclose", "--", *command]
+
+
+def _in_landlock(command: list[str], workspace: Path) -> list[str]:
+    network = settings.OPENFANG_SHELL_NETWORK
+    readable = [*SYSTEM, *CONFIGURATION, *(NETWORK if network else ())]
+    words = ["confine", str(workspace.absolute()), "network" if network else "none", *readable]
+    return [sys.executable, "-I", "-S", str(LANDLOCK), *words, "--", *command]
+
+
+def _in_bubblewrap(command: list[str], workspace: Path) -> list[str]:
     bwrap = shutil.which("bwrap")
-    assert bwrap is not None, "ask available() first"
+    assert bwrap is not None, "ask kind() first"
     network = settings.OPENFANG_SHELL_NETWORK
     return [
         bwrap,

@@ -36,22 +36,25 @@ async def shell(
     Each call is a shell of its own, begun in the workspace: `cd` and variables do not last, and what still runs in the
     background at the end is ended. There is no terminal and no input. Of a long output the middle is cut.
     """
-    in_sandbox = await in_workspace_thread(sandbox.available)
+    kind = await in_workspace_thread(sandbox.kind)
     if sandbox.are_commands_refused():
         raise ToolFailed(sandbox.describe())
-    return await run(command, context.workspace, timeout_seconds, in_sandbox=in_sandbox)
+    return await run(command, context.workspace, timeout_seconds, kind)
 
 
 # Longer than a command may take: it is ended by its own time-out, which keeps the output.
 tool = FunctionTool(shell, timeout=MAX_SECONDS + 10)
 
 
-async def run(command: str, workspace: Path, seconds: float, *, in_sandbox: bool) -> str:
-    """Run the command and everything that it starts to the end, which comes at the latest when this is cancelled."""
+async def run(command: str, workspace: Path, seconds: float, kind: sandbox.Kind | None) -> str:
+    """Run the command and everything that it starts to the end, which comes at the latest when this is cancelled.
+
+    Without a kind of sandbox it has the rights of the server's user.
+    """
     if "\0" in command:
         raise ToolFailed("A command can't hold a NUL character.")
     await in_workspace_thread(Workspace, workspace)
-    transport, running = await _start(command, workspace, in_sandbox)
+    transport, running = await _start(command, workspace, kind)
     try:
         async with asyncio.timeout(seconds):
             await running.closed.wait()
@@ -77,12 +80,16 @@ class _Running(asyncio.SubprocessProtocol):
         self.closed.set()
 
 
-async def _start(command: str, workspace: Path, in_sandbox: bool) -> tuple[asyncio.SubprocessTransport, _Running]:
+async def _start(
+    command: str, workspace: Path, kind: sandbox.Kind | None
+) -> tuple[asyncio.SubprocessTransport, _Running]:
     shell = shutil.which("bash", path=sandbox.PATH) or "/bin/sh"
     argv = [shell, "-c", "--", command]
-    if in_sandbox:
-        argv = sandbox.sandboxed(argv, workspace)
-    home = sandbox.WORKSPACE if in_sandbox else str(workspace)
+    argv = sandbox.sandboxed(argv, workspace, kind) if kind else sandbox.enclosed(argv)
+    home = sandbox.WORKSPACE if kind is sandbox.Kind.BUBBLEWRAP else str(workspace)
+    environment = {"PATH": sandbox.PATH, "HOME": home, "LANG": "C.UTF-8"}  # and nothing of the server's
+    if kind is sandbox.Kind.LANDLOCK:
+        environment["TMPDIR"] = home  # it has no /tmp of its own
     try:
         return await asyncio.get_running_loop().subprocess_exec(
             _Running,
@@ -92,7 +99,7 @@ async def _start(command: str, workspace: Path, in_sandbox: bool) -> tuple[async
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=workspace,
-            env={"PATH": sandbox.PATH, "HOME": home, "LANG": "C.UTF-8"},  # and nothing of the server's
+            env=environment,
             start_new_session=True,
         )
     except OSError as error:

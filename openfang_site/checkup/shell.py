@@ -6,7 +6,10 @@ from agents.models import Agent
 from agents.tools import sandbox
 from openfang_site.checkup.finding import Finding, ok, problem, warning
 
-ADVICE = "Install bubblewrap 0.8 or later (apt install bubblewrap); docs/security.md says when it works in a container."
+ADVICE = (
+    "Install bubblewrap 0.8 or later (apt install bubblewrap), or use a kernel with Landlock, Linux 6.12 or later: "
+    "docs/security.md, Programs of the server's user."
+)
 
 
 def shell() -> Iterator[Finding]:
@@ -16,7 +19,7 @@ def shell() -> Iterator[Finding]:
     text = f"{', '.join(names)}: {sandbox.describe()}"
     if sandbox.are_commands_refused():
         yield problem("shell", text, ADVICE)
-    elif not sandbox.available():
+    elif sandbox.kind() is None:
         yield warning("shell", text, ADVICE)
     else:
         yield ok("shell", text)

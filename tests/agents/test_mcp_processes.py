@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from agents.errors import ToolFailed
-from agents.tools.mcp import McpPool
+from agents.tools.mcp import McpPool, McpServerSpec
+from agents.tools.mcp.refresh import _tools_of as tools_of
 from tests.agents.mcp_parts import PLAIN, call, patience, program, runs, until
 
 __all__ = ["patience"]  # a fixture
@@ -106,3 +107,15 @@ def test_a_server_without_mcp_servers_does_not_pay_for_the_library():
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("enclosed", [True, False])
+async def test_a_program_cannot_end_other_processes_of_its_user(settings, enclosed):
+    """Unless the operator wants it to. What it can read of them is tested with `sandbox.enclosed`, as no root."""
+    settings.OPENFANG_ENCLOSE_PROGRAMS = enclosed
+    attack = f"kill -0 {os.getpid()} && echo reached >&2; exit 1"
+    server = McpServerSpec(id=1, name="spy", transport="stdio", command="/bin/sh", args=("-c", attack))
+    with pytest.raises(ToolFailed) as refusal:
+        await tools_of(server)
+    assert ("reached" in str(refusal.value)) is not enclosed
+    assert ("Operation not permitted" in str(refusal.value)) is enclosed

@@ -15,17 +15,18 @@ from tests.agents.tool_parts import Caller
 from tests.clocks import loop_clock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-needs_sandbox = pytest.mark.skipif(not sandbox.available(), reason=str(sandbox.refusal()))
+needs_sandbox = pytest.mark.skipif(sandbox.bubblewrap_refusal() is not None, reason=str(sandbox.bubblewrap_refusal()))
+BUBBLEWRAP = sandbox.Kind.BUBBLEWRAP
 SECRET = "sk-of-the-server-alone"
 
 
 class Shell(Caller):
-    def __init__(self, folder: Path, in_sandbox: bool) -> None:
+    def __init__(self, folder: Path, kind: sandbox.Kind | None) -> None:
         super().__init__(folder)
-        self.in_sandbox = in_sandbox
+        self.kind = kind
 
     async def run(self, command: str, seconds: float = 60) -> str:
-        return await shell.run(command, self.workspace, seconds, in_sandbox=self.in_sandbox)
+        return await shell.run(command, self.workspace, seconds, self.kind)
 
 
 @pytest.fixture(autouse=True)
@@ -34,14 +35,14 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "END_SECONDS", 60)
 
 
-@pytest.fixture(params=[pytest.param(True, marks=needs_sandbox, id="sandbox"), pytest.param(False, id="bare")])
+@pytest.fixture(params=[pytest.param(BUBBLEWRAP, marks=needs_sandbox, id="sandbox"), pytest.param(None, id="bare")])
 def sh(request: pytest.FixtureRequest, tmp_path: Path) -> Shell:
     return Shell(tmp_path, request.param)
 
 
 @pytest.fixture
 def confined(tmp_path: Path) -> Shell:
-    return Shell(tmp_path, in_sandbox=True)
+    return Shell(tmp_path, BUBBLEWRAP)
 
 
 def marked_processes(mark: str) -> list[int]:
@@ -86,7 +87,7 @@ async def test_a_command_works_in_the_workspace(sh):
 async def test_the_tool_runs_where_the_sandbox_allows(tmp_path, settings):
     settings.OPENFANG_SHELL_UNSANDBOXED = True
     caller = Caller(tmp_path)
-    expected = sandbox.WORKSPACE if sandbox.available() else str(caller.workspace)
+    expected = sandbox.WORKSPACE if sandbox.kind() is BUBBLEWRAP else str(caller.workspace)
     assert await caller.call(shell.tool, command="pwd") == f"{expected}\n[Exit code 0]"
 
 
@@ -98,10 +99,10 @@ async def test_a_time_limit_out_of_range_is_refused(tmp_path, seconds):
 
 @pytest.mark.parametrize("name", ["a b", "it's", 'say "hi"', "$(touch hacked)", "`touch hacked`", "-rf", "a;b", "ü*?"])
 async def test_a_workspace_with_an_odd_name_is_nothing_but_a_name(tmp_path, name):
-    for number, in_sandbox in enumerate({False, sandbox.available()}):
+    for number, kind in enumerate({None, sandbox.kind()}):
         workspace = tmp_path / str(number) / name
         workspace.mkdir(parents=True)
-        assert await shell.run("echo x > y; ls", workspace, 60, in_sandbox=in_sandbox) == "y\n[Exit code 0]"
+        assert await shell.run("echo x > y; ls", workspace, 60, kind) == "y\n[Exit code 0]"
         assert [path.name for path in workspace.iterdir()] == ["y"]
 
 
@@ -166,10 +167,11 @@ async def test_a_command_ends_with_the_server(sh, mark, tmp_path):
     program = (
         "import asyncio, sys; from pathlib import Path; import django; django.setup()\n"
         "from agents.tools import shell\n"
-        "asyncio.run(shell.run(sys.argv[1], Path(sys.argv[2]), 300, in_sandbox=sys.argv[3] == 'True'))"
+        "kind = shell.sandbox.Kind[sys.argv[3]] if sys.argv[3] else None\n"
+        "asyncio.run(shell.run(sys.argv[1], Path(sys.argv[2]), 300, kind))"
     )
     server = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", program, command, str(sh.workspace), str(sh.in_sandbox)),
+        *(sys.executable, "-c", program, command, str(sh.workspace), sh.kind.name if sh.kind else ""),
         cwd=Path(__file__).parents[2],
         env=os.environ | {"DJANGO_SETTINGS_MODULE": "openfang_site.settings"},
     )
@@ -287,19 +289,20 @@ def test_the_administrator_is_told_of_the_sandbox(settings):
 @pytest.fixture
 def forgotten():
     """Let the sandbox be looked for again, in this test and after it."""
-    sandbox.refusal.cache_clear()
+    sandbox.bubblewrap_refusal.cache_clear()
     yield
-    sandbox.refusal.cache_clear()
+    sandbox.bubblewrap_refusal.cache_clear()
 
 
 @pytest.fixture
 def without_sandbox(forgotten, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sandbox, "landlock_refusal", lambda: "Landlock does not work here")
 
 
 async def test_without_a_sandbox_commands_are_refused(without_sandbox, tmp_path):
     caller = Caller(tmp_path)
-    refusal = r"^Commands are refused: no sandbox works here \(bubblewrap is not installed\)\."
+    refusal = r"^Commands are refused: no sandbox works here \(bubblewrap is not installed; Landlock "
     with pytest.raises(ToolFailed, match=refusal):
         await caller.call(shell.tool, command="touch made")
     assert not (caller.workspace / "made").exists()
@@ -317,7 +320,8 @@ def test_a_bubblewrap_that_does_not_work_is_not_relied_on(forgotten, monkeypatch
     program.write_text("#!/bin/sh\necho 'No permissions to create a new namespace' >&2\nexit 1\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not sandbox.available()
+    assert sandbox.kind() is not BUBBLEWRAP
+    monkeypatch.setattr(sandbox, "landlock_refusal", lambda: "Landlock does not work here")
     assert "bubblewrap does not work here: No permissions to create a new namespace" in sandbox.describe()
 
 
@@ -327,4 +331,4 @@ def test_a_bubblewrap_that_is_slow_to_start_is_still_relied_on(forgotten, monkey
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sandbox, "TRY_SECONDS", 0.1)
-    assert sandbox.available()
+    assert sandbox.kind() is BUBBLEWRAP

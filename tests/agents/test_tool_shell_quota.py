@@ -16,18 +16,18 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the workspace i
 QUOTA, FILES = 5_000_000, 200
 TOO_MUCH = f"[Killed: the workspace holds more than its {QUOTA:,} bytes; delete some files.]"
 MODES = [
-    pytest.param(True, marks=pytest.mark.skipif(not sandbox.available(), reason="needs bubblewrap"), id="sandbox"),
-    pytest.param(False, id="bare"),
+    pytest.param(sandbox.kind(), marks=pytest.mark.skipif(not sandbox.kind(), reason="needs a sandbox"), id="sandbox"),
+    pytest.param(None, id="bare"),
 ]
 
 
 class Shell:
-    def __init__(self, workspace: Path, in_sandbox: bool) -> None:
+    def __init__(self, workspace: Path, kind: sandbox.Kind | None) -> None:
         self.workspace = workspace
-        self.in_sandbox = in_sandbox
+        self.kind = kind
 
     async def run(self, command: str) -> str:
-        return await shell.run(command, self.workspace, 200, in_sandbox=self.in_sandbox)
+        return await shell.run(command, self.workspace, 200, self.kind)
 
 
 @pytest.fixture(params=MODES)

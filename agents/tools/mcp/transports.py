@@ -18,6 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from agents.tools.mcp.errors import McpServerUnavailable
 from agents.tools.mcp.specs import McpServerSpec
 from agents.tools.mcp.variables import Variables
+from agents.tools.sandbox import enclosed
 
 GUARD = Path(__file__).with_name("guard.py")
 LONGEST_LINE = 64 * 1024
@@ -81,9 +82,11 @@ class Program:
 
     @asynccontextmanager
     async def streams(self) -> AsyncGenerator[TransportStreams, None]:
+        guarded = [sys.executable, "-I", "-S", str(GUARD), self._server.command, *self._server.args]
+        program, *arguments = enclosed(guarded)
         parameters = StdioServerParameters(
-            command=sys.executable,
-            args=["-I", "-S", str(GUARD), self._server.command, *self._server.args],
+            command=program,
+            args=arguments,
             env={name: self._variables.value(name) for name in self._server.environment},
             encoding_error_handler="replace",
         )
