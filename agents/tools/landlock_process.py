@@ -43,10 +43,10 @@ X32 = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: list[str]) -> None:
     split = arguments.index("--")
     command = arguments[split + 1 :]
-    match list(arguments[:split]):
+    match arguments[:split]:
         case ["enclose"]:
             enclose()
         case ["confine", workspace, network, *paths]:
