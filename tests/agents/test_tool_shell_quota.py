@@ -13,7 +13,7 @@ from agents.tools import sandbox, shell
 from tests.unprivileged import SERVER_USER, folder_of, python_as
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the workspace is measured on Linux")
-QUOTA, FILES = 5_000_000, 200
+QUOTA, FILES = 2_000_000, 200
 TOO_MUCH = f"[Killed: the workspace holds more than its {QUOTA:,} bytes; delete some files.]"
 MODES = [
     pytest.param(sandbox.kind(), marks=pytest.mark.skipif(not sandbox.kind(), reason="needs a sandbox"), id="sandbox"),
