@@ -18,6 +18,7 @@ def keyed_server(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFa
     """A server whose agent `keyed` uses a provider that wants a key and may be silent for ten seconds."""
     env = {
         "SCRIPTED_KEY": SECRET,
+        "POSTGRES_PASSWORD": SECRET,
         "BROKEN_KEY": f"{SECRET}\nsecond line",
         "OPENFANG_PROVIDER_IDLE_SECONDS": "10",
         "OPENFANG_LOG_LEVEL": "DEBUG",
@@ -25,7 +26,13 @@ def keyed_server(session_upstream: Upstream, tmp_path_factory: pytest.TempPathFa
     live = Live(tmp_path_factory.mktemp("keyed"), env=env)
     with Colleague(live.env) as colleague:
         colleague.does("from django.core.management import call_command; call_command('migrate', verbosity=0)")
-        for name, variable in (("keyed", "SCRIPTED_KEY"), ("bare", "ABSENT_KEY"), ("broken", "BROKEN_KEY")):
+        variables = {
+            "keyed": "SCRIPTED_KEY",
+            "bare": "ABSENT_KEY",
+            "broken": "BROKEN_KEY",
+            "curious": "POSTGRES_PASSWORD",
+        }
+        for name, variable in variables.items():
             colleague.does(
                 f"at = Provider.objects.create(name='{name}', base_url='{session_upstream.base_url}', "
                 f"api_key_env='{variable}')\n"
@@ -72,6 +79,15 @@ def test_a_key_that_no_header_can_carry_is_named_by_its_variable(keyed: Live, up
     assert row_of(keyed, response)["error_code"] == "provider_refused"
     assert upstream.requests == []
     assert SECRET not in keyed.output
+
+
+def test_a_variable_that_the_operator_does_not_list_is_sent_to_no_provider(keyed: Live, upstream: Upstream):
+    response = ask(keyed, "curious")
+    assert response.status_code == 502
+    message = "curious has no API key on this server: POSTGRES_PASSWORD may not be sent to it."
+    assert response.json()["error"]["message"] == message
+    assert row_of(keyed, response)["error_code"] == "provider_refused"
+    assert upstream.requests == []
 
 
 @pytest.mark.parametrize(
