@@ -57,6 +57,12 @@ def entry_for(name: str, url: str = "") -> str:
     return f"{name}@{origin.removeprefix('https://')}" if origin else name
 
 
+def setting_with(name: str, url: str = "") -> str:
+    """Return the setting as it is with one more entry, the one that exposes a variable to a URL or to programs."""
+    entries = [entry_for(listed.name, listed.origin) for listed in settings.OPENFANG_EXPOSED_VARIABLES]
+    return f"{SETTING}={','.join([*entries, entry_for(name, url)])}"
+
+
 def read_exposed_variables(entries: list[str]) -> tuple[ExposedVariable, ...]:
     """Read the setting: NAME, NAME@host for https, or NAME@http://host:port. Raises ValueError."""
     return tuple(map(_read, entries))

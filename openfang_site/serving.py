@@ -34,6 +34,7 @@ def serve_agents(host: str, port: int, workers: int, tell: Callable[[str], None]
                 f"Serving on {host} would let anybody in: there is no API key. To make one: {program()} key create NAME"
             )
         _settle_default_model()
+        _name_stopped_rows()
         try:
             with take_port(host, port) as listener:
                 _serve(listener, host, workers, tell)
@@ -85,3 +86,11 @@ def _settle_default_model() -> None:
     if model is not None and model.pk is None:
         logger.warning("The catalog does not list the default model %s: its prices and limits are unknown.", model)
         model.save()
+
+
+def _name_stopped_rows() -> None:
+    """Log which rows this version does not serve as they say, and what restores each: an upgrade may be the reason."""
+    from openfang_site.checkup import stopped_rows  # noqa: PLC0415 -- checks of a server import this module
+
+    for finding in stopped_rows():
+        logger.warning("%s %s", finding.text, finding.advice)

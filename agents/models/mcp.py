@@ -90,6 +90,18 @@ class McpServer(Served):
         """Return why a variable that this row names is not sent to the server; empty if all of them may be."""
         return next((reason for _, reason in _withheld(self)), "")
 
+    @property
+    def address(self) -> str:
+        """Return where this server's variables are sent; empty for a program, which is given them."""
+        return "" if self.transport == McpTransport.STDIO else self.url
+
+    def named_variables(self) -> list[tuple[str, str]]:
+        """Return the environment variables that this row names, each after the field that names it."""
+        if self.transport == McpTransport.STDIO:
+            return [("environment", name) for name in self.environment]
+        texts = [("url", self.url), *(("headers", value) for value in self.headers.values())]
+        return [(field, name) for field, text in texts for name in VARIABLE.findall(text)]
+
     def tool_names(self) -> list[str]:
         return [tool["name"] for tool in self.tools]
 
@@ -119,13 +131,8 @@ def _stdio_problems(server: McpServer) -> list[tuple[str, str]]:
 
 def _withheld(server: McpServer) -> Iterator[tuple[str, str]]:
     """Yield the field of each variable that may not be sent to the server, and the reason."""
-    if server.transport == McpTransport.STDIO:
-        named, url = [("environment", name) for name in server.environment], ""
-    else:
-        texts = [("url", server.url), *(("headers", value) for value in server.headers.values())]
-        named, url = [(field, name) for field, text in texts for name in VARIABLE.findall(text)], server.url
-    for field, name in named:
-        if reason := why_withheld(name, url):
+    for field, name in server.named_variables():
+        if reason := why_withheld(name, server.address):
             yield field, reason
 
 

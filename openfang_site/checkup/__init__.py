@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from django.db import DatabaseError, connection
 
 from agents.setup import reach
-from openfang_site.checkup.data import data_directory, database, disk, encrypted_rows, quarantine
+from openfang_site.checkup.data import data_directory, database, disk, encrypted_rows, lacks_migrations, quarantine
 from openfang_site.checkup.finding import Finding, State, problem
 from openfang_site.checkup.models import agents_models, providers
 from openfang_site.checkup.serving import keys, redis, server
 from openfang_site.checkup.shell import shell
+from openfang_site.checkup.upgrade import sessions, stopped_rows, withheld_variables
 
-__all__ = ["Finding", "State", "checkup"]
+__all__ = ["Finding", "State", "checkup", "stopped_rows"]
 
 
 def checkup(*, offline: bool) -> Iterator[Finding]:
@@ -23,12 +24,17 @@ def checkup(*, offline: bool) -> Iterator[Finding]:
     try:
         reach()
         yield from database()
+        if connection.introspection.table_names() and lacks_migrations():
+            yield from stopped_rows()
+            yield from sessions()
+            return  # the rest reads the tables as this version has them
         yield from keys()
         if not connection.introspection.table_names():
             return  # the first start makes them, and what the rest looks at
         yield from encrypted_rows()
         yield from quarantine()
         yield from agents_models()
+        yield from withheld_variables()
         yield from shell()
         if not offline:
             yield from providers()

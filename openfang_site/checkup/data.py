@@ -69,6 +69,12 @@ def database() -> Iterator[Finding]:
         yield ok("database", f"{name}, with every migration of this version.")
 
 
+def lacks_migrations() -> bool:
+    """Say whether a start would bring the database up to date first."""
+    executor = MigrationExecutor(connection)
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
 def encrypted_rows() -> Iterator[Finding]:
     existing = set(connection.introspection.table_names())
     lost = []

@@ -13,7 +13,8 @@ ADVICE = (
 
 
 def shell() -> Iterator[Finding]:
-    names = [agent.name for agent in Agent.objects.filter(enabled=True).order_by("name") if "shell" in agent.tools]
+    agents = Agent.objects.filter(enabled=True).order_by("name").values_list("name", "tools")
+    names = [name for name, tools in agents if "shell" in tools]
     if not names:
         return
     text = f"{', '.join(names)}: {sandbox.describe()}"

@@ -1,4 +1,8 @@
-"""`python -m tests.agents.old_schema ROWS`: a database as the first version made it, with so many usage rows."""
+"""Databases as older versions made them.
+
+`python -m tests.agents.old_schema ROWS`: as the first version did, with so many usage rows.
+`python -m tests.agents.old_schema --rows-that-stop`: as the version before did, with rows that this one does not serve.
+"""
 
 import os
 import sys
@@ -9,6 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "openfang_site.settings")
 import django
 
 FIRST = ("agents", "0001_initial")
+VERSION_BEFORE = ("agents", "0007_running_by_status")
 
 
 def fill(rows: int) -> None:
@@ -48,5 +53,27 @@ def fill(rows: int) -> None:
     assert requests.objects.count() == rows
 
 
+def make_rows_that_stop() -> None:
+    django.setup()
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.core.management import call_command
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    for place in (["auth"], ["sessions"], VERSION_BEFORE):
+        call_command("migrate", *place, verbosity=0)
+    apps = MigrationExecutor(connection).loader.project_state([VERSION_BEFORE]).apps
+    apps.get_model("agents", "Provider").objects.create(
+        name="lab", kind="openai", base_url="http://lab:8000/v1", api_key_env="LAB_KEY"
+    )
+    apps.get_model("agents", "McpServer").objects.create(
+        name="search", url="https://mcp.example.com/mcp", headers={"Authorization": "Bearer ${SEARCH_TOKEN}"}
+    )
+    apps.get_model("agents", "Agent").objects.create(name="ops", tools=["shell"])
+    session = SessionStore()
+    session["_auth_user_id"] = "1"
+    session.save()
+
+
 if __name__ == "__main__":
-    fill(int(sys.argv[1]))
+    make_rows_that_stop() if sys.argv[1] == "--rows-that-stop" else fill(int(sys.argv[1]))
