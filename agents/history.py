@@ -39,7 +39,8 @@ class PastTurn(Struct):
 
     def calls(self) -> list[ToolCall]:
         """Return the calls that are the server's to execute."""
-        return [call for call in self.message.tool_calls or () if call.id in self.executed]
+        executed = set(self.executed)  # a list would be searched once for each of the thousands a model may make
+        return [call for call in self.message.tool_calls or () if call.id in executed]
 
     def messages(self, remark: str = "") -> list[Message]:
         """Return the turn as the model reads it, perhaps with a remark on every result."""
@@ -52,8 +53,9 @@ class PastTurn(Struct):
 
     def delta(self, first_call: int) -> Delta:
         """Return the turn as its deltas were, in one."""
+        executed = set(self.executed)
         pieces = tuple(
-            ToolCallDelta(number, call.id, call.function.name, call.function.arguments, call.id in self.executed)
+            ToolCallDelta(number, call.id, call.function.name, call.function.arguments, call.id in executed)
             for number, call in enumerate(self.message.tool_calls or (), first_call)
         )
         return Delta(text=self.text, tool_calls=pieces)

@@ -15,6 +15,7 @@ django.setup()
 from django.core.management import call_command  # noqa: E402 -- after django.setup()
 
 from agents.models import Agent, ApiKey, Budget, LanguageModel, Provider  # noqa: E402
+from benchmarks.liars import LIES  # noqa: E402
 from benchmarks.loads import MODELS  # noqa: E402
 
 ENOUGH = 10**9
@@ -22,9 +23,9 @@ ENOUGH = 10**9
 
 def make_agents(base_url: str) -> None:
     provider = Provider.objects.create(name="upstream", label="Upstream", base_url=base_url)
-    for name in MODELS:
+    for name in (*MODELS, *LIES):
         model = LanguageModel.objects.create(provider=provider, name=name, prompt_price="1", completion_price="2")
-        tools = ["calculator"] if name == "tool" else []
+        tools = ["calculator"] if name == "tool" or name in LIES else []
         Agent.objects.create(name=name, system_prompt="You answer.", model=model, tools=tools)
 
 

@@ -91,11 +91,17 @@ def _redis(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def ours(
-    data_dir: Path, upstream: str, *, guarded: bool = False, redis_url: str = "", program: Sequence[str] = PROGRAM
+    data_dir: Path,
+    upstream: str,
+    *,
+    guarded: bool = False,
+    redis_url: str = "",
+    database_url: str = "",
+    program: Sequence[str] = PROGRAM,
 ) -> Iterator[Target]:
     """Run this server with default settings and a database of its own; with a Redis, two workers."""
     data_dir.mkdir()
-    env = {"OPENFANG_DATA_DIR": str(data_dir), "DATABASE_URL": "", "CI": ""}
+    env = {"OPENFANG_DATA_DIR": str(data_dir), "DATABASE_URL": database_url, "CI": ""}
     env |= {"REDIS_URL": redis_url, "OPENFANG_WORKERS": "2" if redis_url else ""}
     command = [sys.executable, "-m", "benchmarks.agents", upstream, *(["--key"] if guarded else [])]
     made = subprocess.run(command, env=environment(env), cwd=ROOT, check=True, capture_output=True, text=True)

@@ -16,12 +16,18 @@ class Command(OpenFangCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--quick", action="store_true", help="a round of a second each; only prints the figures")
         parser.add_argument("--leaks", action="store_true", help="only see whether the server keeps anything")
+        parser.add_argument(
+            "--liars", action="store_true", help="only see how long others wait beside an LLM API that lies"
+        )
+        parser.add_argument("--database", default="", metavar="URL", help="with --liars: an empty PostgreSQL to use")
         parser.add_argument("--peers", action="store_true", help="install LiteLLM and Portkey's gateway first")
 
-    def handle(self, *, quick: bool, leaks: bool, peers: bool, **options: Any) -> None:
+    def handle(self, *, quick: bool, leaks: bool, liars: bool, peers: bool, database: str, **options: Any) -> None:
         try:
             from benchmarks import bench  # noqa: PLC0415 -- the other commands can do without
+            from benchmarks.beside import SECONDS, measure_beside  # noqa: PLC0415
             from benchmarks.leaks import Leak, find_leaks  # noqa: PLC0415
+            from benchmarks.measure import WrongAnswer  # noqa: PLC0415
             from benchmarks.peers import known_peers  # noqa: PLC0415
         except ModuleNotFoundError:
             raise CommandError("The benchmarks are in the repository, not in the installed package.") from None
@@ -30,6 +36,14 @@ class Command(OpenFangCommand):
                 asyncio.run(find_leaks(tell=self.stdout.write))
             except Leak as leak:
                 raise CommandError(str(leak)) from None
+            return
+        if liars:
+            try:
+                asyncio.run(
+                    measure_beside(database_url=database, seconds=1 if quick else SECONDS, tell=self.stdout.write)
+                )
+            except WrongAnswer as error:
+                raise CommandError(str(error)) from None
             return
         known = known_peers(Path(settings.OPENFANG_DATA_DIR))
         for peer in known if peers else ():
