@@ -1,5 +1,6 @@
 """The loop: ask the model, run the tools it asks for, hand back the results, until it has answered."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
@@ -78,6 +79,7 @@ async def run(
 
 REPEATED = "\n\n[You have made this same call several times in a row. Do something else, or answer with what you have.]"
 OUT_OF_CALLS = "You have no tool calls left. Answer now with what you have, and say what is missing."
+REFUSED_AT_ONCE = 100
 NOT_EXECUTED = "Error: this call was not executed, because you have no tool calls left."
 
 
@@ -104,6 +106,8 @@ async def _act(turn: PastTurn, toolbox: Toolbox, room: int, deadline: float) -> 
             yield ended
     for place, call in calls:
         if place >= room:
+            if place % REFUSED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a model may make thousands, and other runs wait
             turn.results[call.id] = NOT_EXECUTED
             yield ToolCallEnded(call, NOT_EXECUTED, True, 0, "Not executed: the run had no tool calls left.")
 

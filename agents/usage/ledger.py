@@ -37,6 +37,7 @@ OPEN_SECONDS = 5.0
 CLOSE_SECONDS = 30.0
 GATHER_SECONDS = 0.001  # for more to come where several came before: a row costs a third of it in a commit of many
 POST_SECONDS = 0.05  # of each round, beside the posts of runs that end: entries wait meanwhile
+MANY_STEPS = 200  # of one run: writing 2,000 takes 0.03 s of CPU on SQLite, 0.05 s on PostgreSQL
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # before what failed is tried again; doubled from try to try
 MOST_FAILED_ROUNDS = 5  # in a row, before the thread gives up
 NOT_RECORDED = "The usage of this request could not be recorded."
@@ -218,13 +219,24 @@ class Ledger:
             self._note_answer(self._posts.perform(ending, POST_SECONDS))
 
     def _write(self) -> None:
-        batch = [entry for entry in self._unwritten if not (entry.opens and entry.committed.done())]
-        self._unwritten = batch
-        self._several = len(batch) > 1
-        if batch:
-            settled, self._unwritten = write(batch)
-            self._note_answer(not self._unwritten)
-            confirm(settled)
+        """Write what waits, and of the runs with very many steps one: all the others would wait for them."""
+        waiting = [entry for entry in self._unwritten if not (entry.opens and entry.committed.done())]
+        self._several = len(waiting) > 1
+        light = [entry for entry in waiting if len(entry.steps or ()) < MANY_STEPS]
+        heavy = [entry for entry in waiting if len(entry.steps or ()) >= MANY_STEPS]
+        again = self._written(light)
+        self._unwritten = again + heavy
+        if heavy and not again:
+            self._unwritten = heavy[1:] + self._written(heavy[:1])
+
+    def _written(self, batch: list[Entry]) -> list[Entry]:
+        """Write entries, confirm those that are settled, and return those to be tried again."""
+        if not batch:
+            return []
+        settled, again = write(batch)
+        self._note_answer(not again)
+        confirm(settled)
+        return again
 
     def _note_answer(self, answered: bool) -> None:
         """Note whether the database took what it was given; if not, leave it alone for a while."""

@@ -67,8 +67,10 @@ def new_row(ledger: Ledger) -> UsageRecord:
     )
 
 
-def step_of(row: UsageRecord) -> UsageStep:
-    return UsageStep(record_id=row.id, position=1, kind=StepKind.LLM, name="scripted-model", duration_ms=1, cost=0)
+def step_of(row: UsageRecord, position: int = 1) -> UsageStep:
+    return UsageStep(
+        record_id=row.id, position=position, kind=StepKind.LLM, name="scripted-model", duration_ms=1, cost=0
+    )
 
 
 def ended(row: UsageRecord) -> UsageRecord:

@@ -17,7 +17,7 @@ from agents.models import QuarantinedEntry, Status, UsageRecord, UsageRollup, Us
 from agents.usage import writing
 from agents.usage.entries import commit_entries
 from agents.usage.failures import failures
-from agents.usage.ledger import Ledger
+from agents.usage.ledger import MANY_STEPS, Ledger
 from agents.usage.work import Post, Posts
 from openfang_site.health import health
 from tests.agents.ledger_parts import ended, found, held_up, ledger, looked_up, new_row, step_of
@@ -148,6 +148,28 @@ async def test_posts_about_one_run_are_done_once_for_all_that_wait(ledger: Ledge
     ledger.post(save, key=row.id)
     await ledger.perform(lambda: None)
     assert sorted(saved) == [-1, -1, 500, 500]
+
+
+async def test_runs_of_very_many_steps_are_written_one_by_one_and_after_the_others(ledger: Ledger):
+    written: list[list[int]] = []
+
+    def note(entries: Any) -> Any:
+        written.append([len(entry.steps or ()) for entry in entries])
+        return writing.write(entries)
+
+    rows = [new_row(ledger) for _ in range(4)]
+    await asyncio.gather(*map(ledger.open, rows))
+    with patch("agents.usage.ledger.write", note):
+        with held_up(ledger):
+            closing = [
+                asyncio.create_task(ledger.close(ended(row), [step_of(row, position) for position in range(count)]))
+                for row, count in zip(rows, (MANY_STEPS, 1, MANY_STEPS + 1, 2), strict=True)
+            ]
+            opening = asyncio.create_task(ledger.open(new_row(ledger)))
+            await asyncio.sleep(0)
+        await asyncio.gather(*closing, opening)
+    assert written == [[1, 2, 0], [MANY_STEPS], [MANY_STEPS + 1]]
+    assert set(await asyncio.gather(*map(looked_up, rows))) == {Status.OK}
 
 
 def test_a_round_does_some_posts_and_all_those_of_runs_that_end():

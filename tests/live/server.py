@@ -38,8 +38,15 @@ class Live:
     """
 
     def __init__(
-        self, data_dir: Path, *, cast: str = "", keys: bool = False, env: dict[str, str] | None = None
+        self,
+        data_dir: Path,
+        *,
+        cast: str = "",
+        keys: bool = False,
+        env: dict[str, str] | None = None,
+        program: Path = ROOT / "manage.py",
     ) -> None:
+        self._program = str(program)
         self.data_dir = data_dir
         own = {"OPENFANG_DATA_DIR": str(data_dir), "OPENFANG_WORKERS": "1", "CI": ""}
         self.env = {**os.environ, **own, **new_databases(), **(env or {})}
@@ -62,7 +69,7 @@ class Live:
     def start(self, *args: str) -> None:
         """Start the process and wait until it serves."""
         self.log = (self.data_dir / "test-output.log").open("ab")
-        command = [sys.executable, str(ROOT / "manage.py"), "start", "--port", "0", *args]
+        command = [sys.executable, self._program, "start", "--port", "0", *args]
         self.process = subprocess.Popen(command, env=self.env, stdout=self.log, stderr=subprocess.STDOUT)
         state = self.data_dir / "server.json"
         deadline = time.monotonic() + CEILING

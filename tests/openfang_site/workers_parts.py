@@ -20,7 +20,7 @@ PASSWORD = "a-password-for-two-workers"
 
 @contextmanager
 def two_workers(
-    directory: Path, cast: str = "", *, keys: bool = False, env: dict[str, str] | None = None
+    directory: Path, cast: str = "", *, keys: bool = False, env: dict[str, str] | None = None, **more: Any
 ) -> Iterator[Live]:
     need_redis()
     redis = Redis(directory / "redis").start()
@@ -29,7 +29,7 @@ def two_workers(
     settings = {"OPENFANG_WORKERS": "2", "REDIS_URL": redis.new_database(), "OPENFANG_ADMIN_PASSWORD": PASSWORD}
     settings |= env or {}
     try:
-        with Live(data, cast=cast, keys=keys, env=settings) as live:
+        with Live(data, cast=cast, keys=keys, env=settings, **more) as live:
             yield live
     finally:
         redis.stop()
