@@ -166,6 +166,7 @@ class Ledger:
         except BaseException as error:
             self._end(error)
             self._fail_all()
+            lease.stop()
 
     def _rounds(self, lease: Lease) -> None:
         failed = 0
