@@ -21,6 +21,8 @@ from agents.types import (
     LLMCallStarted,
     Message,
     ModelRequest,
+    Part,
+    TextPart,
     Toolbox,
     ToolCall,
     ToolCallEnded,
@@ -67,17 +69,20 @@ async def run(
             yield Finished(FinishReason.LENGTH if last and (calls or number > 1) else turn.finish_reason)
             return
         warning = repeats.warning(acted.calls())
-        async with aclosing(_act(acted, toolbox, agent.max_tool_calls - calls, request.deadline)) as events:
+        pictures: list[Part] = []
+        room = agent.max_tool_calls - calls
+        async with aclosing(_act(acted, toolbox, room, request.deadline, pictures)) as events:
             async for event in events:
                 yield event
         if acted.calls_client:
             yield Finished(turn.finish_reason)
             return
         calls, number = calls + len(acted.executed), number + 1
-        messages += acted.messages(warning)
+        messages += [*acted.messages(warning), *_showing(pictures, agent)]
 
 
 REPEATED = "\n\n[You have made this same call several times in a row. Do something else, or answer with what you have.]"
+PICTURES = "The pictures that the tools above returned:"
 OUT_OF_CALLS = "You have no tool calls left. Answer now with what you have, and say what is missing."
 REFUSED_AT_ONCE = 100
 NOT_EXECUTED = "Error: this call was not executed, because you have no tool calls left."
@@ -90,19 +95,27 @@ async def _taken_up(
     calls = 0
     for past in begun:
         yield past.delta(first_call=calls)
-        async with aclosing(_act(past, toolbox, most_calls - calls, deadline)) as events:
+        async with aclosing(_act(past, toolbox, most_calls - calls, deadline, [])) as events:
             async for event in events:
                 yield event
         calls += len(past.executed)
 
 
-async def _act(turn: PastTurn, toolbox: Toolbox, room: int, deadline: float) -> AsyncGenerator[Event, None]:
+def _showing(pictures: list[Part], agent: AgentSpec) -> list[Message]:
+    """Return the message with the tools' pictures, for a model with vision: a tool's message can hold text alone."""
+    return [Message("user", [TextPart(PICTURES), *pictures])] if pictures and agent.sees else []
+
+
+async def _act(
+    turn: PastTurn, toolbox: Toolbox, room: int, deadline: float, pictures: list[Part]
+) -> AsyncGenerator[Event, None]:
     """Execute the turn's calls that have no result yet and enter their results, if there is room for so many."""
     yield CallsMade(turn.message, turn.calls(), turn.results)
     calls = [(place, call) for place, call in enumerate(turn.calls()) if call.id not in turn.results]
     async with aclosing(toolbox.call_all([call for place, call in calls if place < room], deadline)) as executed:
         async for ended in executed:
             turn.results[ended.call.id] = ended.result
+            pictures += ended.pictures
             yield ended
     for place, call in calls:
         if place >= room:

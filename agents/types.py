@@ -53,6 +53,13 @@ class ToolCall(Struct):
     extra_content: dict[str, Any] | UnsetType = UNSET
 
 
+class ToolAnswer(Struct, frozen=True):
+    """What a tool answered, with the pictures that a model with vision gets to see."""
+
+    text: str
+    pictures: tuple[ImagePart, ...] = ()
+
+
 class Message(Struct, omit_defaults=True):
     """One turn of a conversation; encoding it gives what a provider reads."""
 
@@ -171,6 +178,12 @@ class AgentSpec(Struct, frozen=True):
     workspace_per_key: bool = False
 
     @property
+    def sees(self) -> bool:
+        """Tell whether every model that may answer can be given pictures, as far as is known."""
+        known = [model.vision for model in self.models]
+        return bool(known) and known[0] is True and False not in known
+
+    @property
     def takes_tools(self) -> bool:
         """Tell whether the agent's model can be given tools; one of which nothing is known can."""
         return not self.models or self.models[0].tools is not False
@@ -283,6 +296,7 @@ class ToolCallEnded(Struct):
     is_error: bool
     duration_ms: int
     reason: str = ""
+    pictures: tuple[ImagePart, ...] = ()
 
 
 class Finished(Struct):

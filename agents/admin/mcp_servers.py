@@ -6,6 +6,8 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from unfold.admin import ModelAdmin
 from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
@@ -17,7 +19,7 @@ from agents.admin.history import KeepsHistory
 from agents.admin.roles import may_run_programs
 from agents.errors import ToolFailed
 from agents.models import McpServer, McpTransport
-from agents.tools.mcp import refresh
+from agents.tools.mcp import LeftOut, refresh
 
 STATES = {"withheld": "danger", "read": "success", "changed since": "warning", "not read": "info", "disabled": "danger"}
 ONLY_ADMINISTRATORS = "Only an administrator may set up programs: they run on the server's machine."
@@ -61,7 +63,7 @@ class McpServerAdmin(KeepsHistory, ModelAdmin):
     search_fields = ["name", "url", "command"]
     search_help_text = "Name, URL or program"
     actions_detail = ["read_tools"]
-    readonly_fields = ["state", "read_at", "tools_listed", "withheld"]
+    readonly_fields = ["state", "read_at", "tools_listed", "left_out", "withheld"]
     fieldsets = [
         (None, {"fields": ["name", "transport", "enabled", "timeout"]}),
         ("Streamable HTTP", {"fields": ["url", "headers"]}),
@@ -79,7 +81,10 @@ class McpServerAdmin(KeepsHistory, ModelAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
             return self.fieldsets[:-1]
-        return [("Not usable", {"fields": ["withheld"]}), *self.fieldsets] if obj.why_withheld else self.fieldsets
+        fieldsets = list(self.fieldsets)
+        if obj.tools_left_out:
+            fieldsets[-1] = ("Tools", {"fields": [("state", "read_at"), "tools_listed", "left_out"]})
+        return [("Not usable", {"fields": ["withheld"]}), *fieldsets] if obj.why_withheld else fieldsets
 
     def has_change_permission(self, request: HttpRequest, obj: McpServer | None = None) -> bool:
         return _may_touch(request, obj) and super().has_change_permission(request, obj)
@@ -125,6 +130,11 @@ class McpServerAdmin(KeepsHistory, ModelAdmin):
     def tools_listed(self, server: McpServer) -> str:
         return ", ".join(server.tool_names()) or "none"
 
+    @display(description="Left out")
+    def left_out(self, server: McpServer) -> str:
+        lines = [(str(LeftOut(**member)),) for member in server.tools_left_out]
+        return format_html_join(mark_safe("<br>"), "{}", lines)
+
     def save_model(self, request: HttpRequest, obj: McpServer, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if not change:
@@ -137,6 +147,9 @@ class McpServerAdmin(KeepsHistory, ModelAdmin):
             messages.error(request, f"The tools could not be read: {error}")
         else:
             messages.success(request, f"{server.name} has {count} tool{'' if count == 1 else 's'}.")
+            if left_out := len(server.tools_left_out):
+                entries = "1 entry of its list was" if left_out == 1 else f"{left_out} entries of its list were"
+                messages.warning(request, f"{entries} left out; the reasons are below, under Tools.")
 
     @action(
         description="Read tools",

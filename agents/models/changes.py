@@ -34,7 +34,7 @@ WATCHED: dict[type[Model], dict[str, Any]] = {
     ApiKey: {"m2m_fields": ["agents"]},
     Budget: {},
     LanguageModel: {},
-    McpServer: {"noted_by_servers": {"tools"}},
+    McpServer: {"noted_by_servers": {"tools", "tools_left_out"}},
     ModelPrice: {"noted_by_servers": {"applied"}},
     Provider: {},
 }

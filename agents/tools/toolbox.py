@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from agents.errors import ToolFailed
 from agents.tools.context import RunContext
-from agents.types import ToolCall, ToolCallEnded, ToolSpec
+from agents.types import ToolAnswer, ToolCall, ToolCallEnded, ToolSpec
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class Tool(Protocol):
     timeout: float
     max_result: int
 
-    async def call(self, context: RunContext, arguments: str) -> str:
+    async def call(self, context: RunContext, arguments: str) -> str | ToolAnswer:
         """Do it, with arguments as JSON text. Raises ToolFailed, which the model gets to read."""
         ...
 
@@ -74,10 +74,12 @@ class RunTools:
 
     async def _call(self, call: ToolCall, deadline: float) -> ToolCallEnded:
         began = time.monotonic()
-        result, is_error, reason = await self._answer(call, deadline)
-        return ToolCallEnded(call, result, is_error, round((time.monotonic() - began) * 1000), reason)
+        answer, is_error, reason = await self._answer(call, deadline)
+        answer = answer if isinstance(answer, ToolAnswer) else ToolAnswer(answer)
+        milliseconds = round((time.monotonic() - began) * 1000)
+        return ToolCallEnded(call, answer.text, is_error, milliseconds, reason, answer.pictures)
 
-    async def _answer(self, call: ToolCall, deadline: float) -> tuple[str, bool, str]:
+    async def _answer(self, call: ToolCall, deadline: float) -> tuple[str | ToolAnswer, bool, str]:
         """Return what the model gets to read, whether it is an error, and why if that is ours to say.
 
         Only the run's end stops a tool otherwise.
@@ -93,7 +95,10 @@ class RunTools:
         seconds = max(0.0, min(tool.timeout, deadline - asyncio.get_running_loop().time()))
         try:
             async with asyncio.timeout(seconds):
-                return _fit(await tool.call(self._context, call.function.arguments), tool.max_result), False, ""
+                answer = await tool.call(self._context, call.function.arguments)
+            if isinstance(answer, ToolAnswer):
+                return ToolAnswer(_fit(answer.text, tool.max_result), answer.pictures), False, ""
+            return _fit(answer, tool.max_result), False, ""
         except ToolFailed as error:
             return _fit(f"Error: {error}", tool.max_result), True, ""
         except TimeoutError:

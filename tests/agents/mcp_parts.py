@@ -28,13 +28,19 @@ def program(*args: str, name: str = "files", **values: Any) -> McpServerSpec:
     return McpServerSpec(id=1, name=name, transport="stdio", command=sys.executable, args=args, **values)
 
 
+def scripted(file: Path, *pages: Any, call: Any = None) -> McpServerSpec:
+    """A server that lists these pages, None for one that fails, and answers every call with the same."""
+    file.write_text(json.dumps({"pages": pages, "call": call}))
+    return program(PLAIN, "script", str(file))
+
+
 def tool(server: McpServerSpec, name: str) -> McpToolSpec:
     return McpToolSpec(server, name, ToolSpec(ToolFunction(f"{server.name}_{name}")))
 
 
 async def call(pool: McpPool, server: McpServerSpec, name: str, **arguments: Any) -> str:
     (called,) = pool.tools_for([tool(server, name)])
-    return await called.call(CONTEXT, json.dumps(arguments))
+    return (await called.call(CONTEXT, json.dumps(arguments))).text
 
 
 def runs(pid: int) -> bool:

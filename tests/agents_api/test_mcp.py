@@ -46,6 +46,7 @@ def test_a_server_is_made_changed_listed_and_deleted_and_each_change_is_somebody
         "timeout": 60,
         "enabled": True,
         "tools": [],
+        "tools_left_out": [],
         "tools_read_at": None,
         "tools_stale": False,
         "why_withheld": "",

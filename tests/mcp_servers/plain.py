@@ -4,14 +4,17 @@ garbage    prints what is no protocol before everything it says
 unlisted   answers `tools/list` with an error
 many       has 200 tools, on pages of 50
 deaf       answers nothing
+script     answers with what a JSON file holds: `script FILE`, {"pages": [result or null for an error], "call": result}
 old        also keeps silent on `server/discover`, which servers before 2026 do not know
 """
 
 import json
 import os
 import sys
+from pathlib import Path
 
 HABIT = sys.argv[1] if len(sys.argv) > 1 else ""
+SCRIPT = json.loads(Path(sys.argv[2]).read_text()) if HABIT == "script" else {}
 UNKNOWN = {"code": -32601, "message": "Method not found"}
 
 
@@ -30,6 +33,14 @@ def answer(request) -> None:
         say(request, result={"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info})
     elif method == "tools/list" and HABIT == "unlisted":
         say(request, error={"code": -32603, "message": "The list is lost."})
+    elif method == "tools/list" and SCRIPT:
+        said = SCRIPT["pages"][int((request.get("params") or {}).get("cursor") or "0")]
+        say(
+            request,
+            **({"error": {"code": -32603, "message": "The page is lost."}} if said is None else {"result": said}),
+        )
+    elif method == "tools/call" and SCRIPT:
+        say(request, result=SCRIPT["call"] or {"content": [{"type": "text", "text": json.dumps(request["params"])}]})
     elif method == "tools/list":
         say(request, result=page(int(request.get("params", {}).get("cursor", "0"))))
     elif method == "tools/call":

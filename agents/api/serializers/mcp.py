@@ -15,6 +15,11 @@ class ServersToolSerializer(serializers.Serializer[Any]):
     description = serializers.CharField(default="", allow_blank=True)
 
 
+class LeftOutSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(allow_blank=True, help_text="As the server calls it; empty if it has no name.")
+    reason = serializers.CharField()
+
+
 class McpServerSerializer(RowSerializer):
     """A server of tools. Secrets are not in it: headers and URLs name the environment variables that hold them."""
 
@@ -35,6 +40,9 @@ class McpServerSerializer(RowSerializer):
         "OPENFANG_EXPOSED_VARIABLES lists.",
     )
     tools = ServersToolSerializer(many=True, read_only=True)
+    tools_left_out = LeftOutSerializer(
+        many=True, read_only=True, help_text="What of the server's list cannot be offered to agents, and why."
+    )
     tools_read_at = serializers.DateTimeField(read_only=True, allow_null=True, help_text="null: never yet.")
     why_withheld = serializers.CharField(
         read_only=True, help_text="Why a variable named here is not sent to this server; empty if all may be."
@@ -54,6 +62,7 @@ class McpServerSerializer(RowSerializer):
             "timeout",
             "enabled",
             "tools",
+            "tools_left_out",
             "tools_read_at",
             "tools_stale",
             "why_withheld",

@@ -1,5 +1,6 @@
 """A connection to an MCP server, in the library's terms."""
 
+import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -14,9 +15,12 @@ from pydantic import ValidationError
 
 from agents.errors import ToolFailed
 from agents.tools.mcp.errors import McpServerUnavailable, McpSessionExpired
-from agents.tools.mcp.rendering import listed, rendered
+from agents.tools.mcp.lenient import Lenient
+from agents.tools.mcp.listing import LeftOut, listed
+from agents.tools.mcp.rendering import rendered
 from agents.tools.mcp.specs import McpServerSpec
 from agents.tools.mcp.transports import Http, Program
+from agents.types import ToolAnswer
 
 MOST_PAGES = 100
 CLOSED = (protocol.CONNECTION_CLOSED, "Connection closed")  # servers use the code for errors of their own, too
@@ -25,29 +29,50 @@ CLOSED = (protocol.CONNECTION_CLOSED, "Connection closed")  # servers use the co
 class Connection:
     """An open connection. `ended` is set when the server's program has ended."""
 
-    def __init__(self, server: McpServerSpec, client: Client, transport: Http | Program) -> None:
+    def __init__(self, server: McpServerSpec, client: Client, transport: Http | Program, lenient: Lenient) -> None:
         self._server = server
         self._client = client
         self._transport = transport
+        self._lenient = lenient
         self.ended = transport.ended
 
-    async def tools(self) -> list[dict[str, Any]]:
-        """Ask for all the server's tools, as a row keeps them."""
-        tools: list[dict[str, Any]] = []
-        cursor = None
-        for _ in range(MOST_PAGES):
-            try:
-                page = await self._client.list_tools(cursor=cursor)
-            except (MCPError, ValidationError) as error:
-                raise ToolFailed(f"The MCP server {self._server.name!r} does not list its tools: {error}") from error
-            tools += map(listed, page.tools)
-            cursor = page.next_cursor
-            if cursor is None:
-                return tools
-        raise ToolFailed(f"The MCP server {self._server.name!r} lists its tools on more than {MOST_PAGES} pages.")
+    async def tools(self, *, within: float = math.inf) -> tuple[list[dict[str, Any]], list[LeftOut]]:
+        """Ask for all the server's tools; return them as a row keeps them, and what was left out of the list.
 
-    async def call(self, tool: str, arguments: dict[str, Any]) -> str:
-        """Run a tool and return its result as text. Raises ToolFailed; when cancelled, the server is told to stop."""
+        Raises ToolFailed if not even the first page can be read.
+        """
+        tools: dict[str, dict[str, Any]] = {}
+        left_out = self._lenient.left_out = []
+        until = anyio.current_time() + within
+        cursor, number = None, 0
+        while number < MOST_PAGES:
+            number += 1
+            try:
+                with anyio.fail_after(until - anyio.current_time()):
+                    page = await self._client.list_tools(cursor=cursor)
+            except (MCPError, ValidationError, TimeoutError) as error:
+                why = "it took too long" if isinstance(error, TimeoutError) else str(error)
+                if number == 1:
+                    raise ToolFailed(f"The MCP server {self._server.name!r} does not list its tools: {why}") from error
+                left_out.append(LeftOut("", f"page {number} of the list could not be read, nor any after it: {why}"))
+                break
+            for tool in page.tools:
+                if tool.name in tools:
+                    left_out.append(LeftOut(tool.name, "another tool of the list has this name"))
+                else:
+                    tools[tool.name] = listed(tool.name, tool.description or "", tool.input_schema)
+            if page.next_cursor is None:
+                break
+            if page.next_cursor == cursor:
+                left_out.append(LeftOut("", f"page {number} of the list is followed by itself"))
+                break
+            cursor = page.next_cursor
+        else:
+            left_out.append(LeftOut("", f"the list has more than {MOST_PAGES} pages"))
+        return list(tools.values()), left_out
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolAnswer:
+        """Run a tool and return its result. Raises ToolFailed; when cancelled, the server is told to stop."""
         try:
             return rendered(await self._result(tool, arguments))
         except MCPError as error:
@@ -82,6 +107,7 @@ async def connect(
 ) -> AsyncGenerator[Connection, None]:
     """Connect to a server in so many seconds; enter and leave it in one task. Raises McpServerUnavailable."""
     transport = Http(server) if server.transport == "http" else Program(server)
+    lenient = Lenient()
 
     async def receive(message: IncomingMessage) -> None:
         if isinstance(message, protocol.ToolListChangedNotification):
@@ -89,11 +115,11 @@ async def connect(
 
     try:
         with anyio.fail_after(within) as opening:
-            async with Client(transport.streams(), message_handler=receive, cache=None) as client:
+            async with Client(lenient.over(transport.streams()), message_handler=receive, cache=None) as client:
                 opening.deadline = float("inf")
                 transport.opened = True
                 async with _hearing_of_changes(client):
-                    yield Connection(server, client, transport)
+                    yield Connection(server, client, transport, lenient)
     except TimeoutError as error:
         if transport.opened:
             raise

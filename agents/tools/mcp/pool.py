@@ -11,6 +11,7 @@ from agents.tools.mcp.errors import McpServerUnavailable, McpSessionExpired
 from agents.tools.mcp.refresh import mark_stale
 from agents.tools.mcp.specs import McpServerSpec, McpToolSpec
 from agents.tools.mcp.tool import McpTool
+from agents.types import ToolAnswer
 
 if TYPE_CHECKING:
     from agents.tools.mcp.session import Session
@@ -56,7 +57,7 @@ class McpPool:
     def _is_down(self, server: McpServerSpec) -> bool:
         return server in self._servers and self._servers[server].is_down
 
-    async def _call(self, spec: McpToolSpec, arguments: dict[str, Any]) -> str:
+    async def _call(self, spec: McpToolSpec, arguments: dict[str, Any]) -> ToolAnswer:
         # Importing the library takes 2 s: in a thread, so that the answers of others go on.
         await asyncio.to_thread(import_module, "agents.tools.mcp.session")
         if self._closed:
@@ -98,7 +99,7 @@ class PooledServer:
     def is_down(self) -> bool:
         return self._breaker.pause > 0 or (self._session is not None and self._session.late)
 
-    async def call(self, tool: str, arguments: dict[str, Any]) -> str:
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolAnswer:
         try:
             result = await self._current().call(tool, arguments)
         except McpSessionExpired:

@@ -1,6 +1,7 @@
 """Reading the list of a server's tools into its row, where agents' runs find it."""
 
 import asyncio
+import logging
 from typing import Any
 
 from django.db import connections
@@ -9,10 +10,14 @@ from django.utils import timezone
 from agents.errors import ToolFailed
 from agents.models import McpServer
 from agents.tools.mcp.errors import McpServerUnavailable
+from agents.tools.mcp.listing import LeftOut
 from agents.tools.mcp.specs import McpServerSpec
 
 CONNECT_SECONDS = 30.0
 LIST_SECONDS = 30.0
+MOST_LEFT_OUT = 100
+
+logger = logging.getLogger(__name__)
 
 
 def refresh(server: McpServer) -> int:
@@ -20,10 +25,13 @@ def refresh(server: McpServer) -> int:
 
     For code outside an event loop: the admin's button, and commands.
     """
-    server.tools = asyncio.run(_tools_of(McpServerSpec.of(server)))
+    server.tools, left_out = asyncio.run(_tools_of(McpServerSpec.of(server)))
+    server.tools_left_out = left_out[:MOST_LEFT_OUT]
     server.tools_read_at = timezone.now()
     server.tools_stale = False
-    server.save(update_fields=["tools", "tools_read_at", "tools_stale"])
+    server.save(update_fields=["tools", "tools_left_out", "tools_read_at", "tools_stale"])
+    for member in server.tools_left_out:
+        logger.warning("The MCP server %r: left out %s", server.name, member)
     return len(server.tools)
 
 
@@ -35,14 +43,11 @@ def mark_stale(server_id: int) -> None:
         connections.close_all()
 
 
-async def _tools_of(server: McpServerSpec) -> list[dict[str, Any]]:
+async def _tools_of(server: McpServerSpec) -> tuple[list[dict[str, Any]], list[LeftOut]]:
     from agents.tools.mcp.connection import connect  # noqa: PLC0415 -- slow to import: see the package
 
     try:
         async with connect(server, within=CONNECT_SECONDS, on_tools_changed=lambda: None) as connection:
-            async with asyncio.timeout(LIST_SECONDS):
-                return await connection.tools()
-    except TimeoutError:
-        raise ToolFailed(f"The MCP server {server.name!r} did not list its tools in {LIST_SECONDS:.0f} s.") from None
+            return await connection.tools(within=LIST_SECONDS)
     except McpServerUnavailable as error:
         raise ToolFailed(f"{error} {error.detail}".strip()) from error

@@ -11,6 +11,7 @@ from agents.errors import ToolFailed
 from agents.tools.mcp.connection import Connection, connect
 from agents.tools.mcp.errors import McpServerUnavailable
 from agents.tools.mcp.specs import McpServerSpec
+from agents.types import ToolAnswer
 
 # How long calls wait for a server to start. It may take longer: `uvx` and `npx` fetch it from a registry first.
 WAIT_SECONDS = 5.0
@@ -57,7 +58,7 @@ class Session:
         """True when the server has been starting for so long that calls no longer wait for it."""
         return not self._opened.done() and asyncio.get_running_loop().time() > self._wait_until
 
-    async def call(self, tool: str, arguments: dict[str, Any]) -> str:
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolAnswer:
         """Run a tool within the server's timeout. Raises ToolFailed."""
         self._calls += 1
         try:
@@ -82,7 +83,7 @@ class Session:
         except TimeoutError:
             raise McpServerUnavailable(f"The MCP server {self._server.name!r} is still starting; try later.") from None
 
-    async def _call(self, connection: Connection, tool: str, arguments: dict[str, Any]) -> str:
+    async def _call(self, connection: Connection, tool: str, arguments: dict[str, Any]) -> ToolAnswer:
         try:
             async with asyncio.timeout(self._server.timeout):
                 result = await connection.call(tool, arguments)

@@ -5,7 +5,7 @@ import re
 from typing import Any, Literal
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agents.models import AgentMcpTool, McpServer, McpTransport
 from agents.types import ToolFunction, ToolSpec
@@ -44,11 +44,15 @@ class McpServerSpec(Struct, frozen=True):
 
 
 class McpToolSpec(Struct, frozen=True):
-    """A tool that an agent has: what its server calls it, and what the model is told of it."""
+    """A tool that an agent has: its server's name for it, and how the model sees it.
+
+    `renamed` maps the model's names of parameters to the server's, where providers refuse those.
+    """
 
     server: McpServerSpec
     name: str
     told: ToolSpec
+    renamed: dict[str, str] = field(default_factory=dict)
 
 
 def read_mcp_tools() -> dict[UUID, tuple[McpToolSpec, ...]]:
@@ -75,7 +79,7 @@ def _named_apart(tools: list[tuple[McpServerSpec, dict[str, Any]]]) -> tuple[Mcp
         name = told_name(server.name, tool["name"], taken)
         taken.add(name)
         function = ToolFunction(name, tool["description"], tool["parameters"])
-        specs.append(McpToolSpec(server, tool["name"], ToolSpec(function)))
+        specs.append(McpToolSpec(server, tool["name"], ToolSpec(function), tool.get("renamed", {})))
     return tuple(specs)
 
 
