@@ -1,13 +1,13 @@
 """A provider's own list of its models, and in plain words why there is none."""
 
 import errno
+import json
+import logging
 import socket
 import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult
-
-import msgspec
 
 from agents.errors import AgentError, ProviderRefused, ProviderTimeout, ProviderUnavailable
 from agents.models import Provider
@@ -17,16 +17,13 @@ if TYPE_CHECKING:
     import openai
 
 
+LONGEST_NAME = 200  # of a model, in its row
+
+logger = logging.getLogger(__name__)
+
+
 class NoListing(ProviderRefused):
     """The provider answers, but not with a list of models; some have none."""
-
-
-class _Listed(msgspec.Struct):
-    id: str
-
-
-class _Listing(msgspec.Struct):
-    data: list[_Listed]
 
 
 async def list_models(provider: Provider, key: str | None) -> list[str]:
@@ -67,14 +64,25 @@ def _options(provider: Provider, key: str | None) -> dict[str, Any]:
 
 
 def _names(provider: Provider, body: bytes) -> list[str]:
+    """Return the names in a list of models; a member that has none that can be used is left out."""
     url = f"{provider.base_url.rstrip('/')}/models"
     try:
-        listing = msgspec.json.decode(body, type=_Listing | list[_Listed])  # Together AI's is a bare list
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        listing = json.loads(body)  # takes NaN, too, which msgspec does not
+    except ValueError:
+        listing = None
+    listed = listing.get("data") if isinstance(listing, dict) else listing  # Together AI's is a bare list
+    if not isinstance(listed, list):
         what = "a web page" if body.lstrip()[:1] == b"<" else "something else"
-        raise NoListing(f"{url} is {what}, not a list of models: is the base URL right? Most end in /v1.") from None
-    listed = listing.data if isinstance(listing, _Listing) else listing
-    return sorted({model.id.removeprefix("models/") for model in listed})  # Gemini puts its kind before the name
+        raise NoListing(f"{url} is {what}, not a list of models: is the base URL right? Most end in /v1.")
+    found = [member.get("id") if isinstance(member, dict) else member for member in listed]
+    names = [name for name in found if isinstance(name, str) and name.isprintable() and 0 < len(name) <= LONGEST_NAME]
+    if len(names) < len(found):
+        logger.warning(
+            "%s: left out %d of %d models, which have no usable id.", url, len(found) - len(names), len(found)
+        )
+    if found and not names:
+        raise NoListing(f"{url} lists {len(found)} models, and none of them has a usable id.")
+    return sorted({name.removeprefix("models/") for name in names})  # Gemini puts its kind before the name
 
 
 def _refusal(provider: Provider, key: str | None, error: "openai.APIStatusError") -> AgentError:

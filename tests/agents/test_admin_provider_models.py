@@ -99,6 +99,16 @@ def test_a_model_of_the_catalog_that_was_deleted_comes_back_and_follows_it(admin
             Raw(pieces=(b'[{"id": "beta"}, {"id": "alpha"}]',), content_type="application/json"), id="as of Together AI"
         ),
         pytest.param(answers({"data": [{"id": "models/beta"}, {"id": "models/alpha"}]}), id="as of Gemini"),
+        pytest.param(
+            Raw(
+                pieces=(
+                    b'{"data": [{"id": "beta", "created": NaN}, {"id": null}, {}, null, 5, "alpha", {"id": ["x"]},'
+                    b' {"id": "nul\\u0000"}, {"id": ""}, {"id": "' + b"x" * 300 + b'"}]}',
+                ),
+                content_type="application/json",
+            ),
+            id="with members that are none",
+        ),
     ],
 )
 def test_lists_are_read_as_the_providers_write_them(
