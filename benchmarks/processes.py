@@ -59,7 +59,11 @@ class Process(Struct, frozen=True):
 
     def _opened(self) -> list[str]:
         opened = []
-        for entry in Path(f"/proc/{self.pid}/fd").iterdir():
+        try:
+            entries = list(Path(f"/proc/{self.pid}/fd").iterdir())
+        except PermissionError:
+            raise NotReady("Only root can count what the server has open: it is closed to its own user.") from None
+        for entry in entries:
             with suppress(FileNotFoundError):  # closed meanwhile
                 opened.append(os.readlink(entry))
         return opened

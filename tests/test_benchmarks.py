@@ -15,6 +15,7 @@ from benchmarks.report import report
 from benchmarks.targets import BARE, DIRECT, GUARDED, OURS, TWO_WORKERS, Target, targets
 from tests.live.asking import eventually
 from tests.openai_compat.limits_parts import need_redis
+from tests.unprivileged import needs_root
 
 pytestmark = [
     pytest.mark.slow,
@@ -41,6 +42,7 @@ def statuses(database: Path) -> Counter[str]:
         return Counter(status for (status,) in opened.execute("SELECT status FROM agents_usagerecord"))
 
 
+@needs_root
 async def test_every_load_is_answered_and_leaves_closed_rows_few_threads_and_few_connections(started: list[Target]):
     for name in (OURS, GUARDED, BARE, DIRECT):
         target, asked = named(started, name), 0

@@ -8,12 +8,14 @@ from msgspec import structs
 
 from benchmarks import leaks
 from benchmarks.leaks import Held, Leak, find_leaks
+from tests.unprivileged import needs_root
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="only Linux accounts for threads")
 
 CLEAN = Held(tasks=1, runs=0, threads=8, sockets=5, open_rows=0, megabytes=120.0)
 
 
+@needs_root
 @pytest.mark.slow
 async def test_streams_of_which_some_are_left_leave_nothing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(leaks, "GROWTH", 2.0)  # after so few streams the server still grows

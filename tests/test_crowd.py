@@ -12,6 +12,7 @@ import pytest
 
 from tests.live import Live
 from tests.live.asking import TIMEOUT, body, somebody, text_of
+from tests.unprivileged import needs_root
 from tests.upstream import Upstream, hangs, says
 
 CROWD = 300
@@ -48,6 +49,7 @@ async def ask_for(session: aiohttp.ClientSession, live: Live, name: str, number:
     return text_of([json.loads(line.removeprefix("data: ")) for line in lines])
 
 
+@needs_root
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells what a process has open")
 async def test_a_crowd_is_answered_by_few_threads_and_connections(server: Live, upstream: Upstream):
     name = somebody()

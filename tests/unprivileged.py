@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 IS_ROOT = os.geteuid() == 0
 SERVER_USER, OTHER_USER = 64_001, 64_002
+needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can look into a server: it is closed to its own user")
 # Shows the interpreter to every user where it is in a folder of root's own: in a mount namespace of the program alone.
 SHOW_INTERPRETER = """
 set -e

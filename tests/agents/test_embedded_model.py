@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from agents.providers import embedded
 from agents.providers.embedded import EmbeddedModel, EmbeddedModelUnavailable, Endpoint
+from tests.unprivileged import needs_root
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -135,6 +136,7 @@ async def test_a_wrong_key_is_refused(model):
     assert json.loads(body)["error"]["type"] == "authentication_error"
 
 
+@needs_root
 async def test_its_key_shows_neither_in_the_process_list_nor_in_a_log_line(model):
     endpoint = await model.endpoint()
     (pid,) = model_processes()
@@ -144,6 +146,7 @@ async def test_its_key_shows_neither_in_the_process_list_nor_in_a_log_line(model
     assert endpoint.api_key not in repr(endpoint)
 
 
+@needs_root
 async def test_the_keys_of_this_server_are_not_handed_to_the_model(model):
     await model.endpoint()
     (pid,) = model_processes()
