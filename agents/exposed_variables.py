@@ -31,7 +31,7 @@ class ExposedVariable(NamedTuple):
 
 
 def why_withheld(name: str, url: str = "") -> str:
-    """Return why a row may not send this variable to this URL, or to a program if there is none; empty if it may."""
+    """Return why a row may not send this variable to this URL, or to a program if the URL is empty; empty if it may."""
     origin = _origin(url)
     if name in NEVER_EXPOSED:
         return f"{name} is never sent: it opens everything that this server stores."

@@ -1,4 +1,4 @@
-"""Runs one command and outlives everything that it starts: a program of its own, started by `agents.tools.shell`.
+"""Runs one command and outlives everything that it starts. A separate program, started by `agents.tools.shell`.
 
 It uses the standard library alone and never imports the project. It ends with the command's exit status, after killing
 what the command left behind, or after killing all of it when a limit is reached or its standard input closes. The

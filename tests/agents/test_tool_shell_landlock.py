@@ -97,7 +97,7 @@ async def test_there_are_no_further_namespaces_and_no_privileges(sh: Shell) -> N
 
 @pytest.mark.parametrize("way", ["sandbox", "enclosed", "bare"])
 def test_other_processes_of_its_user_cannot_be_read_or_ended(way: str) -> None:
-    """As a user without rights, to whom any process of its own is open otherwise."""
+    """As a user without rights, who can otherwise open every process of that user."""
     with folder_of(SERVER_USER) as folder, subprocess.Popen(["/bin/sleep", "60"], env={"K": SECRET}, **as_user()) as it:
         attack = ["/bin/sh", "-c", f"cat /proc/{it.pid}/environ /proc/{it.pid}/maps; kill -9 {it.pid}; echo lives"]
         if way == "sandbox":

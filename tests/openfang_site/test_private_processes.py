@@ -17,7 +17,7 @@ from tests.unprivileged import IS_ROOT, ROOT, SERVER_USER, as_user, folder_of, p
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
 SECRET = "gsk-of-the-server-0123456789"
-# What an attacker opens of each process of its own user, and what it reads in their environments.
+# Opens what it can of each process of its user, and prints their environments.
 ATTACK = """
 import ctypes, os, sys
 for pid in filter(str.isdigit, os.listdir("/proc")):
