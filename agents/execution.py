@@ -233,7 +233,7 @@ class Run:
             self._said.clear()
             turn = PastTurn(event.message, [call.id for call in event.executed], dict(event.results))
             self._past.turns.append(turn)
-            if turn.complete and any(past.executed for past in self._past.turns):
+            if turn.complete and any(past.executed or past.message.attached for past in self._past.turns):
                 self._keep()
         elif isinstance(event, ToolCallEnded):
             self._past.turns[-1].results[event.call.id] = event.result

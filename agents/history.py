@@ -54,8 +54,16 @@ class PastTurn(Struct):
     def delta(self, first_call: int) -> Delta:
         """Return the turn as its deltas were, in one."""
         executed = set(self.executed)
+        extra = {call_id: one for attached in self.message.attached.values() for call_id, one in attached.calls.items()}
         pieces = tuple(
-            ToolCallDelta(number, call.id, call.function.name, call.function.arguments, call.id in executed)
+            ToolCallDelta(
+                number,
+                call.id,
+                call.function.name,
+                call.function.arguments,
+                call.id in executed,
+                extra.get(call.id),
+            )
             for number, call in enumerate(self.message.tool_calls or (), first_call)
         )
         return Delta(text=self.text, tool_calls=pieces)

@@ -1,8 +1,9 @@
 """The loop: ask the model, run the tools it asks for, hand back the results, until it has answered."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -48,12 +49,10 @@ async def run(
     async with aclosing(_taken_up(begun, toolbox, agent.max_tool_calls, request.deadline)) as events:
         async for event in events:
             yield event
-    if begun and begun[-1].calls_client:
-        yield Finished(FinishReason.TOOL_CALLS)
-        return
     messages = request.messages + [message for past in begun for message in past.messages()]
     calls, number, repeats = sum(len(past.executed) for past in begun), 1, Repeats()
-    while True:
+    acted, reason, silences = begun[-1] if begun else None, FinishReason.TOOL_CALLS, 0
+    while acted is None or not acted.calls_client:
         last = number >= agent.max_llm_calls or calls >= agent.max_tool_calls
         turn = Turn(toolbox, first_call=calls)
         try:
@@ -64,27 +63,32 @@ async def run(
             if turn.answered or not shed_oldest_results(messages):
                 raise
             continue
+        if turn.is_silent and acted is None and not silences:
+            # After tool calls, silence can mean that all is done; as the first answer it is nearly always a slip.
+            silences = 1
+            continue
+        turn.refuse_broken_calls()
         acted = PastTurn(turn.message(), [call.id for call in turn.server_calls()])
         if not acted.calls_client and (not acted.executed or last):
             yield Finished(FinishReason.LENGTH if last and (calls or number > 1) else turn.finish_reason)
             return
         warning = repeats.warning(acted.calls())
         pictures: list[Part] = []
-        room = agent.max_tool_calls - calls
-        async with aclosing(_act(acted, toolbox, room, request.deadline, pictures)) as events:
+        room, unreadable = agent.max_tool_calls - calls, turn.unreadable_calls()
+        acting = _act(acted, toolbox, room, request.deadline, pictures, unreadable=unreadable)
+        async with aclosing(acting) as events:
             async for event in events:
                 yield event
-        if acted.calls_client:
-            yield Finished(turn.finish_reason)
-            return
-        calls, number = calls + len(acted.executed), number + 1
+        calls, number, reason = calls + len(acted.executed), number + 1, turn.finish_reason
         messages += [*acted.messages(warning), *_showing(pictures, agent)]
+    yield Finished(reason)
 
 
 REPEATED = "\n\n[You have made this same call several times in a row. Do something else, or answer with what you have.]"
 PICTURES = "The pictures that the tools above returned:"
 OUT_OF_CALLS = "You have no tool calls left. Answer now with what you have, and say what is missing."
 REFUSED_AT_ONCE = 100
+UNREAD = "Not executed: the model's arguments were not one JSON object."
 NOT_EXECUTED = "Error: this call was not executed, because you have no tool calls left."
 
 
@@ -107,22 +111,33 @@ def _showing(pictures: list[Part], agent: AgentSpec) -> list[Message]:
 
 
 async def _act(
-    turn: PastTurn, toolbox: Toolbox, room: int, deadline: float, pictures: list[Part]
+    turn: PastTurn,
+    toolbox: Toolbox,
+    room: int,
+    deadline: float,
+    pictures: list[Part],
+    *,
+    unreadable: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncGenerator[Event, None]:
-    """Execute the turn's calls that have no result yet and enter their results, if there is room for so many."""
+    """Execute the turn's calls that have no result yet and enter their results, if there is room for so many.
+
+    The calls whose arguments are `unreadable` are not executed; the model gets to read why.
+    """
     yield CallsMade(turn.message, turn.calls(), turn.results)
     calls = [(place, call) for place, call in enumerate(turn.calls()) if call.id not in turn.results]
-    async with aclosing(toolbox.call_all([call for place, call in calls if place < room], deadline)) as executed:
+    refused = {**{call.id: NOT_EXECUTED for place, call in calls if place >= room}, **unreadable}
+    async with aclosing(toolbox.call_all([call for _, call in calls if call.id not in refused], deadline)) as executed:
         async for ended in executed:
             turn.results[ended.call.id] = ended.result
             pictures += ended.pictures
             yield ended
     for place, call in calls:
-        if place >= room:
+        if call.id in refused:
             if place % REFUSED_AT_ONCE == 0:
                 await asyncio.sleep(0)  # a model may make thousands, and other runs wait
-            turn.results[call.id] = NOT_EXECUTED
-            yield ToolCallEnded(call, NOT_EXECUTED, True, 0, "Not executed: the run had no tool calls left.")
+            turn.results[call.id] = refused[call.id]
+            reason = UNREAD if call.id in unreadable else "Not executed: the run had no tool calls left."
+            yield ToolCallEnded(call, refused[call.id], True, 0, reason)
 
 
 def _next_request(

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import Struct, field
 
 from agents.errors import AgentError
 from agents.tracing import Span
@@ -42,15 +42,24 @@ class FunctionCall(Struct):
 
 
 class ToolCall(Struct):
-    """A model's wish to have a tool run; `arguments` is the JSON text as the model wrote it.
-
-    `extra_content` is what some providers hang on a call and want back with it (Gemini: its thought signatures).
-    """
+    """A model's wish to have a tool run; `arguments` is the text of one JSON object."""
 
     id: str
     function: FunctionCall
     type: Literal["function"] = "function"
-    extra_content: dict[str, Any] | UnsetType = UNSET
+
+
+class Attachment(Struct, omit_defaults=True):
+    """What a provider adds to a turn and wants back with it, as its reasoning and signatures are.
+
+    `fields` are those of the message, `calls` those of its tool calls by their ids.
+    """
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    calls: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.fields or self.calls)
 
 
 class ToolAnswer(Struct, frozen=True):
@@ -61,13 +70,21 @@ class ToolAnswer(Struct, frozen=True):
 
 
 class Message(Struct, omit_defaults=True):
-    """One turn of a conversation; encoding it gives what a provider reads."""
+    """One turn of a conversation; without attachments, encoding it gives what a provider reads.
+
+    `attached` is by the name of the provider that attached it; no other gets to see it. Under `FROM_CLIENT` it is what
+    a client sent back, which does not say whose it is: the provider that is asked first gets it.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str | list[Part] | None
     name: str | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
+    attached: dict[str, Attachment] = field(default_factory=dict)
+
+
+FROM_CLIENT = ""
 
 
 class ToolFunction(Struct, omit_defaults=True):
@@ -99,6 +116,31 @@ class Usage(Struct, frozen=True):
             self.cached_tokens + other.cached_tokens,
             self.reasoning_tokens + other.reasoning_tokens,
         )
+
+
+class ReportedUsage(Struct, frozen=True):
+    """Tokens of one LLM call as its provider counted them; None is unknown."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        return self.prompt_tokens is not None and self.completion_tokens is not None
+
+    def filled(self, estimated: Usage) -> Usage:
+        """Return the usage with what is unknown from an estimate, within the total if that is known."""
+        prompt, completion = self.prompt_tokens, self.completion_tokens
+        if completion is None:
+            completion = estimated.completion_tokens
+            if prompt is None and self.total_tokens is not None:
+                completion = min(completion, self.total_tokens)
+                prompt = self.total_tokens - completion
+        prompt = estimated.prompt_tokens if prompt is None else prompt
+        return Usage(prompt, completion, min(self.cached_tokens, prompt), self.reasoning_tokens)
 
 
 class UsageSource(StrEnum):
@@ -224,7 +266,9 @@ class FinishReason(StrEnum):
 class ToolCallDelta(Struct):
     """A piece of a tool call; id and name come with the first piece of an index.
 
-    `server` tells a call that this server executes from one that is the client's to execute.
+    `server` tells a call that this server executes from one that is the client's to execute. `extra` are the fields
+    that are not OpenAI's. Whatever the model wrote, the arguments of all pieces add up to one JSON object. If its own
+    text was none, the last piece has it as `unread`; `broke_off` says that a part of a value has been passed on.
     """
 
     index: int
@@ -232,13 +276,16 @@ class ToolCallDelta(Struct):
     name: str | None = None
     arguments: str = ""
     server: bool = False
-    extra_content: dict[str, Any] | UnsetType = UNSET
+    extra: dict[str, Any] | None = None
+    unread: str = ""
+    broke_off: bool = False
 
 
 class Delta(Struct):
     """What a model's answer goes on with; the last has the model, as the provider calls what has answered.
 
-    `pieces` are the text as the provider cut it, if it came in several chunks at once.
+    `pieces` are the text as the provider cut it, if it came in several chunks at once; `attached`, with the last, are
+    the fields of the message that the provider wants back.
     """
 
     text: str = ""
@@ -246,9 +293,10 @@ class Delta(Struct):
     refusal: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
     finish_reason: FinishReason | None = None
-    usage: Usage | None = None
+    usage: ReportedUsage | None = None
     model: str = ""
     pieces: tuple[str, ...] = ()
+    attached: dict[str, Any] | None = None
 
 
 class LLMCallStarted(Struct):
@@ -270,11 +318,12 @@ class LLMCallEnded(Struct):
     """
 
     finish_reason: FinishReason | None = None
-    usage: Usage | None = None
+    usage: ReportedUsage | None = None
     error_code: str = ""
     model: str = ""
     error: AgentError | None = None
     backoff: float | None = None
+    attached: dict[str, Any] | None = None
 
 
 class CallsMade(Struct):

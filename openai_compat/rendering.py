@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from agents.providers.attachments import merged
 from agents.types import AgentSpec, Delta, Event, Finished, FinishReason, ToolCallDelta, Usage
 
 encode = msgspec.json.encode
@@ -78,14 +79,22 @@ def _add_to_call(calls: dict[int, dict[str, Any]], piece: ToolCallDelta) -> None
         calls[piece.index] = _call_object(piece)
     else:
         call["function"]["arguments"] += piece.arguments
+        if piece.extra and not piece.server:
+            calls[piece.index] = merged(call, piece.extra)
 
 
 def _call_object(piece: ToolCallDelta) -> dict[str, Any]:
-    """Return a call, or the piece of one that a chunk adds: id, type and name come with the first piece only."""
+    """Return a call, or the piece of one that a chunk adds: id, type and name come with the first piece only.
+
+    A call that the client executes has the provider's own fields with it, which the client may send back.
+    """
+    call: dict[str, Any]
     if piece.name is None and piece.id is None:
-        return {"index": piece.index, "function": {"arguments": piece.arguments}}
-    function = {"name": piece.name, "arguments": piece.arguments}
-    return {"index": piece.index, "id": piece.id, "type": "function", "function": function}
+        call = {"index": piece.index, "function": {"arguments": piece.arguments}}
+    else:
+        function = {"name": piece.name, "arguments": piece.arguments}
+        call = {"index": piece.index, "id": piece.id, "type": "function", "function": function}
+    return merged(call, piece.extra) if piece.extra and not piece.server else call
 
 
 class ChunkRenderer:

@@ -12,8 +12,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agents.errors import InvalidRequest
+from agents.providers.arguments import one_object
 from agents.types import (
+    FROM_CLIENT,
     AgentSpec,
+    Attachment,
     FunctionCall,
     ImagePart,
     ImageURL,
@@ -84,6 +87,7 @@ class RequestToolCall(Struct):
     id: str
     function: RequestFunctionCall
     type: Literal["function"] | None = None
+    extra_content: Any = None
 
 
 class AssistantMessage(Struct, tag_field="role", tag="assistant"):
@@ -91,6 +95,9 @@ class AssistantMessage(Struct, tag_field="role", tag="assistant"):
     name: str | None = None
     tool_calls: list[RequestToolCall] | None = None
     function_call: RequestFunctionCall | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    reasoning_details: Any = None
 
 
 class ToolMessage(Struct, tag_field="role", tag="tool"):
@@ -241,13 +248,27 @@ def conversation(request: ChatCompletionRequest) -> Conversation:
 
 def _assistant(message: AssistantMessage, content: str | list[Part] | None) -> Message:
     calls = [
-        ToolCall(call.id, FunctionCall(call.function.name, call.function.arguments or "{}"))
+        ToolCall(call.id, FunctionCall(call.function.name, one_object(call.function.arguments or "{}")))
         for call in message.tool_calls or ()
     ]
     if message.function_call is not None:
         called = message.function_call
-        calls.append(ToolCall(f"call_{called.name}", FunctionCall(called.name, called.arguments or "{}")))
-    return Message("assistant", content if calls else content or "", tool_calls=calls or None)
+        calls.append(ToolCall(f"call_{called.name}", FunctionCall(called.name, one_object(called.arguments or "{}"))))
+    attachment = _attachment(message)
+    attached = {FROM_CLIENT: attachment} if attachment else {}
+    return Message("assistant", content if calls else content or "", tool_calls=calls or None, attached=attached)
+
+
+def _attachment(message: AssistantMessage) -> Attachment:
+    """Return what the client sends back of what a provider attached to a turn; what is of an odd type is left out."""
+    fields: dict[str, Any] = {}
+    thoughts = message.reasoning_content or message.reasoning
+    if isinstance(thoughts, str) and thoughts:
+        fields["reasoning_content"] = thoughts
+    if isinstance(message.reasoning_details, list) and message.reasoning_details:
+        fields["reasoning_details"] = message.reasoning_details
+    extra = {call.id: call.extra_content for call in message.tool_calls or () if isinstance(call.extra_content, dict)}
+    return Attachment(fields, {call_id: {"extra_content": content} for call_id, content in extra.items() if content})
 
 
 def _content(content: Content, where: str, result: Conversation) -> str | list[Part] | None:

@@ -8,7 +8,16 @@ from contextlib import aclosing
 from msgspec.structs import replace
 
 from agents.errors import AgentError, ContextLengthExceeded, ProviderError
-from agents.types import Delta, LLMCallEnded, LLMCallStarted, ModelRequest, ModelSpec, Provider
+from agents.types import (
+    FROM_CLIENT,
+    Delta,
+    LLMCallEnded,
+    LLMCallStarted,
+    Message,
+    ModelRequest,
+    ModelSpec,
+    Provider,
+)
 
 TRIES = 3
 FIRST_PAUSE = 0.5
@@ -25,6 +34,8 @@ async def ask(
     first_error: AgentError | None = None
     attempts = 0
     for model in models:
+        if model.provider.name != models[0].provider.name:
+            request = replace(request, messages=without_attachments_of_clients(request.messages))
         for attempt in range(TRIES):
             request = replace(request, span=request.span and request.span.child())
             attempts += 1
@@ -34,7 +45,9 @@ async def ask(
                 async with aclosing(provider.stream(model, request)) as deltas:
                     async for delta in deltas:
                         if delta.finish_reason is not None:
-                            yield LLMCallEnded(delta.finish_reason, delta.usage, model=delta.model)
+                            yield LLMCallEnded(
+                                delta.finish_reason, delta.usage, model=delta.model, attached=delta.attached
+                            )
                             return
                         answered = True
                         yield delta
@@ -49,6 +62,16 @@ async def ask(
             await asyncio.sleep(pause)
     assert first_error is not None
     raise first_error
+
+
+def without_attachments_of_clients(messages: list[Message]) -> list[Message]:
+    """Return messages as a fallback may see them: what clients send back comes from the provider asked first."""
+    if not any(FROM_CLIENT in message.attached for message in messages):
+        return messages
+    return [
+        replace(message, attached={name: kept for name, kept in message.attached.items() if name != FROM_CLIENT})
+        for message in messages
+    ]
 
 
 def _pause_before_retry(error: AgentError, attempt: int, deadline: float) -> float | None:

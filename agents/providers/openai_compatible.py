@@ -7,15 +7,15 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import Any
 
 import aiohttp
 import msgspec
 
-from agents.errors import ProviderRefused, ProviderTimeout, ProviderUnavailable, RunTimeout
-from agents.providers.refusals import refusal, refused_parameter
+from agents.errors import AgentError, ProviderRefused, ProviderTimeout, ProviderUnavailable, RunTimeout
+from agents.providers.dialects import Dialect, dialect_of
+from agents.providers.refusals import read, refusal
 from agents.providers.wire import ChunkReader
-from agents.types import Delta, FinishReason, ModelRequest, ModelSpec
+from agents.types import Delta, ModelRequest, ModelSpec, ProviderSpec
 from agents.urls import fits_a_header
 
 logger = logging.getLogger(__name__)
@@ -36,79 +36,81 @@ class OpenAICompatible:
             headers={"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "openfang"},
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        # By API and model, what it has refused: models of one API differ in whether they take a temperature, say.
-        self._refused_parameters: dict[tuple[str, str], set[str]] = {}
+        # By API and model: models of one API differ in whether they take a temperature, say.
+        self._dialects: dict[tuple[str, str], Dialect] = {}
 
     async def aclose(self) -> None:
         await self._session.close()
 
     async def stream(self, model: ModelSpec, request: ModelRequest) -> AsyncGenerator[Delta, None]:
         """Ask the model and yield its answer as it comes; the last delta has the finish reason and the usage."""
+        reader: ChunkReader | None = None
         try:
             response = await self._ask(model, request)
             try:
-                reader = ChunkReader(model.provider.api_key)
+                reader = ChunkReader(model, response.headers)
                 while data := await _more(response.content):
                     for delta in reader.read(data):
                         yield delta
                     if reader.done:
                         await _read_end(response)
                         break
-                for delta in reader.end():
-                    yield delta
             finally:
                 # Closed, not released: what the provider might still send is not worth waiting for.
                 response.release() if response.content.at_eof() else response.close()
-        except aiohttp.SocketTimeoutError:
-            raise ProviderTimeout(f"{model.provider.label} was silent for {self._patience(model):g} s.") from None
-        except aiohttp.ClientError as error:
-            raise ProviderUnavailable(f"{model.provider.label} broke off in mid-answer.") from error
-        except TimeoutError:
-            raise RunTimeout("The run reached its time limit.") from None
-        if reader.finish_reason is None and not reader.done:
-            raise ProviderUnavailable(f"{model.provider.label} broke off in mid-answer.")
-        yield Delta(finish_reason=reader.finish_reason or FinishReason.STOP, usage=reader.usage, model=reader.model)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            # Once the finish reason has come, nothing is missing but the end of the stream.
+            if reader is None or reader.finish_reason is None:
+                raise self._broken_off(model, error) from error
+        for delta in reader.end():
+            yield delta
+        last = reader.last()
+        self._dialect(model).notice(last.attached)
+        yield last
+
+    def _broken_off(self, model: ModelSpec, error: aiohttp.ClientError | TimeoutError) -> AgentError:
+        if isinstance(error, aiohttp.SocketTimeoutError):
+            return ProviderTimeout(f"{model.provider.label} was silent for {self._patience(model):g} s.")
+        if isinstance(error, aiohttp.ClientError):
+            return ProviderUnavailable(f"{model.provider.label} broke off in mid-answer.")
+        return RunTimeout("The run reached its time limit.")
+
+    def _dialect(self, model: ModelSpec) -> Dialect:
+        key = (model.provider.base_url, model.name)
+        if key not in self._dialects:
+            self._dialects[key] = dialect_of(model.provider)
+        return self._dialects[key]
 
     async def _ask(self, model: ModelSpec, request: ModelRequest) -> aiohttp.ClientResponse:
         """Send the request and return the response once its status says that an answer follows."""
-        provider = model.provider
-        if provider.api_key_env and not provider.api_key:
-            why = "may not be sent to it" if provider.key_withheld else "is not set"
-            raise ProviderRefused(f"{provider.label} has no API key on this server: {provider.api_key_env} {why}.")
-        if provider.api_key and not fits_a_header(provider.api_key):
-            where = f"{provider.api_key_env} or " if provider.api_key_env else ""
-            raise ProviderRefused(
-                f"{provider.label}'s API key has a character that no header can carry. Correct {where}the kept key."
-            )
-        headers = {"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {}
-        if request.span:
-            headers |= request.span.headers
-        url = f"{provider.base_url.rstrip('/')}/chat/completions"
-        refused = self._refused_parameters.setdefault((provider.base_url, model.name), set())
-        body = {name: value for name, value in _body(model, request).items() if name not in refused}
+        dialect = self._dialect(model)
+        headers = _headers(model.provider, request)
+        body = dialect.body(model, request)
         while True:
-            rest = request.deadline - asyncio.get_running_loop().time()
-            if rest <= 0:
-                raise TimeoutError
-            timeout = aiohttp.ClientTimeout(total=rest, sock_connect=CONNECT_SECONDS, sock_read=self._patience(model))
-            data = msgspec.json.encode(body)
-            try:
-                response = await self._session.post(
-                    url, data=data, headers=headers, allow_redirects=False, timeout=timeout
-                )
-            except (aiohttp.ClientError, OSError) as error:
-                if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-                    raise
-                raise ProviderUnavailable(f"{provider.label} cannot be reached ({type(error).__name__}).") from error
+            response = await self._post(model, request, msgspec.json.encode(body), headers)
             if response.status == 200:
                 return response
             said = await self._error_body(model, response)
-            parameter = refused_parameter(response.status, said)
-            if parameter not in body:
+            learnt, refused = dialect.learn(response.status, read(said), body), body
+            if not learnt or (body := dialect.body(model, request)) == refused:
                 raise refusal(model, response.status, said, response.headers)
-            logger.info("%s of %s does not take %r; it is left out.", model.name, provider.label, parameter)
-            refused.add(parameter)
-            del body[parameter]
+            logger.info("%s of %s refused a request: from now on %s.", model.name, model.provider.label, learnt)
+
+    async def _post(
+        self, model: ModelSpec, request: ModelRequest, data: bytes, headers: dict[str, str]
+    ) -> aiohttp.ClientResponse:
+        rest = request.deadline - asyncio.get_running_loop().time()
+        if rest <= 0:
+            raise TimeoutError
+        timeout = aiohttp.ClientTimeout(total=rest, sock_connect=CONNECT_SECONDS, sock_read=self._patience(model))
+        url = f"{model.provider.base_url.rstrip('/')}/chat/completions"
+        try:
+            return await self._session.post(url, data=data, headers=headers, allow_redirects=False, timeout=timeout)
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+                raise
+            label = model.provider.label
+            raise ProviderUnavailable(f"{label} cannot be reached ({type(error).__name__}).") from error
 
     async def _error_body(self, model: ModelSpec, response: aiohttp.ClientResponse) -> bytes:
         body = b""
@@ -127,6 +129,19 @@ class OpenAICompatible:
         """Return for how many seconds a provider may be silent."""
         # The embedded model says nothing to a request that waits for its turn.
         return EMBEDDED_IDLE_SECONDS if model.provider.kind == "embedded" else self._idle_seconds
+
+
+def _headers(provider: ProviderSpec, request: ModelRequest) -> dict[str, str]:
+    if provider.api_key_env and not provider.api_key:
+        why = "may not be sent to it" if provider.key_withheld else "is not set"
+        raise ProviderRefused(f"{provider.label} has no API key on this server: {provider.api_key_env} {why}.")
+    if provider.api_key and not fits_a_header(provider.api_key):
+        where = f"{provider.api_key_env} or " if provider.api_key_env else ""
+        raise ProviderRefused(
+            f"{provider.label}'s API key has a character that no header can carry. Correct {where}the kept key."
+        )
+    headers = {"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {}
+    return headers | (request.span.headers if request.span else {})
 
 
 async def _more(content: aiohttp.StreamReader) -> bytes:
@@ -149,25 +164,3 @@ async def _read_end(response: aiohttp.ClientResponse) -> None:
         with suppress(TimeoutError, aiohttp.ClientError):
             async with asyncio.timeout(END_SECONDS):
                 await response.content.readany()
-
-
-def _body(model: ModelSpec, request: ModelRequest) -> dict[str, Any]:
-    parameters = {
-        name: value for name, value in msgspec.structs.asdict(request.parameters).items() if value is not None
-    }
-    if "max_tokens" in parameters and "//api.openai.com/" in model.provider.base_url:
-        # OpenAI's reasoning models refuse the old name; other servers do not know the new one.
-        parameters["max_completion_tokens"] = parameters.pop("max_tokens")
-    body: dict[str, Any] = {
-        "model": model.name,
-        "messages": request.messages,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        **parameters,
-    }
-    if request.tools:
-        body["tools"] = request.tools
-    if model.provider.kind == "embedded":
-        # llama.cpp then writes while it reads a prompt, and so notices that the caller has left.
-        body["return_progress"] = True
-    return body

@@ -1,10 +1,9 @@
-"""What an HTTP error of a provider means for a run."""
+"""What an error of a provider means for a run, wherever it stands: in an HTTP error, a body, or an event."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from agents.errors import (
@@ -18,6 +17,9 @@ from agents.errors import (
     ProviderUnavailable,
     Reported,
 )
+from agents.providers.endings import WORDS
+from agents.providers.lenient import loosely_decoded, whole_text
+from agents.redaction import redact
 from agents.types import ModelSpec
 
 TOO_LONG = re.compile(
@@ -25,19 +27,93 @@ TOO_LONG = re.compile(
     re.I,
 )
 CLEAR = re.compile(r"maximum context length is \d+ tokens", re.I)
-DISPENSABLE = {"temperature", "top_p", "stream_options", "parallel_tool_calls", "reasoning_effort"}
 NUMBER = re.compile(r"\d{3,}")
+LONGEST_WORDS = 500
+TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
+TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.I | re.S)
+STATUS_OF_NAME = {
+    "invalid_request_error": 400,
+    "invalid_argument": 400,
+    "context_length_exceeded": 400,
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+    "unauthenticated": 401,
+    "permission_error": 403,
+    "permission_denied": 403,
+    "model_not_found": 404,
+    "not_found_error": 404,
+    "insufficient_quota": 429,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "too_many_requests": 429,
+    "resource_exhausted": 429,
+    "overloaded_error": 503,
+    "service_unavailable": 503,
+    "unavailable": 503,
+    "timeout": 504,
+    "deadline_exceeded": 504,
+}
+
+
+class Said(Struct):
+    """What an error says; `limit` is the context window, if it names one, and `params` the parameters it refuses."""
+
+    message: str = ""
+    code: str = ""
+    params: tuple[str, ...] = ()
+    limit: int | None = None
+    status: int | None = None
 
 
 def refusal(model: ModelSpec, status: int, body: bytes, headers: Mapping[str, str]) -> AgentError:
     """Return the error that stands for a provider's HTTP error; its message is fit for the caller's eyes."""
-    said = _read(body.replace(model.provider.api_key.encode(), b"***") if model.provider.api_key else body)
-    error = _error(model, status, said, headers)
-    error.reported = Reported.of(status, said.code, [said.param])
+    said = read(body, model.provider.api_key)
+    return reported(_error(model, status, said, headers), status, said)
+
+
+def failed_answer(model: ModelSpec, failure: Any, headers: Mapping[str, str]) -> AgentError:
+    """Return the error that stands for one that came with a status of 200, in the body or in mid-stream."""
+    said = _said(failure, model.provider.api_key)
+    if said.status is not None:
+        error = _error(model, said.status, said, headers)
+    elif TOO_LONG.search(said.message):
+        error = ContextLengthExceeded(_too_long(model, said))
+    else:
+        words = said.message or said.code.strip() or "it gave no reason."
+        error = ProviderUnavailable(f"The provider broke off: {words}")
+    return reported(error, None, said)
+
+
+def reported(error: AgentError, status: int | None, said: Said) -> AgentError:
+    """Mark an error as one that has a provider's words in it."""
+    error.reported = Reported.of(status, said.code, said.params)
     return error
 
 
-def _error(model: ModelSpec, status: int, said: "_Said", headers: Mapping[str, str]) -> AgentError:
+def page_words(page: bytes, secret: str | None = None) -> str:
+    """Return what a web page, or a text, says: its title and the beginning of its words."""
+    text = page[:100_000].decode("utf-8", "replace")
+    title = TITLE.search(text)
+    return clean(title[1] if title and title[1].strip() else TAG.sub(" ", text), secret)
+
+
+def clean(words: str, secret: str | None = None) -> str:
+    """Return a provider's words, bounded and without keys, in one line."""
+    words = whole_text(words[: 4 * LONGEST_WORDS])
+    if secret:
+        words = words.replace(secret, "***")
+    return " ".join(redact(words).split())[:LONGEST_WORDS]
+
+
+def read(body: bytes, secret: str | None = None) -> Said:
+    """Read an error body in any of the shapes that servers use; a web page says nothing."""
+    try:
+        return _said(loosely_decoded(body), secret)
+    except ValueError:
+        return Said()
+
+
+def _error(model: ModelSpec, status: int, said: Said, headers: Mapping[str, str]) -> AgentError:
     where = model.provider.label
     error: ProviderError
     if status in (400, 422):
@@ -57,33 +133,14 @@ def _error(model: ModelSpec, status: int, said: "_Said", headers: Mapping[str, s
     return error
 
 
-def refused_parameter(status: int, body: bytes) -> str:
-    """Return the parameter that the model does not take and can do without, or nothing if that is not the reason."""
-    if status not in (400, 422):
-        return ""
-    said = _read(body)
-    if said.param in DISPENSABLE:
-        return said.param if "unsupported" in said.code or "not support" in said.message.lower() else ""
-    return "stream_options" if "stream_options" in said.message else ""
-
-
-class _Said(Struct):
-    """What an error body says; `limit` is the context window, if it names one."""
-
-    message: str = ""
-    code: str = ""
-    param: str = ""
-    limit: int | None = None
-
-
-def _refused_request(model: ModelSpec, said: _Said) -> InvalidRequest:
+def _refused_request(model: ModelSpec, said: Said) -> InvalidRequest:
     if TOO_LONG.search(said.message) or TOO_LONG.search(said.code):
         return ContextLengthExceeded(_too_long(model, said))
     reason = said.message or "it gave no reason."
     return InvalidRequest(f"{model.provider.label} refused the request: {reason}", code="provider_refused")
 
 
-def _why_refused(model: ModelSpec, status: int, said: _Said) -> str:
+def _why_refused(model: ModelSpec, status: int, said: Said) -> str:
     """Return what an administrator has to know; the provider's own words about keys could quote them."""
     variable = model.provider.api_key_env
     reasons = {
@@ -96,32 +153,70 @@ def _why_refused(model: ModelSpec, status: int, said: _Said) -> str:
     return reasons.get(status) or f"refused the request (HTTP {status}){': ' + said.message if said.message else '.'}"
 
 
-def _read(body: bytes) -> _Said:
-    """Read an error body in any of the shapes that servers use; a web page says nothing."""
-    try:
-        data: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _Said()
-    if isinstance(data, list) and data:
-        data = data[0]
-    error = data.get("error", data) if isinstance(data, dict) else data
-    if isinstance(error, str):
-        return _Said(error[:500])
+def _said(data: Any, secret: str | None) -> Said:
+    if isinstance(data, list):
+        data = next((item for item in data if isinstance(item, dict)), data[0] if data else None)
+    error = data.get("error") or data.get("base_resp") or data if isinstance(data, dict) else data
     if not isinstance(error, dict):
-        return _Said()
-    message = error.get("message") or error.get("detail") or ""
-    if isinstance(message, list):  # as FastAPI lists what is invalid
-        message = "; ".join(str(item.get("msg")) for item in message if isinstance(item, dict))
+        outer = data if isinstance(data, dict) else {}
+        words = error if isinstance(error, str) else next((outer[name] for name in WORDS if outer.get(name)), error)
+        return Said(clean(_text(words), secret), clean(_names(outer), secret), status=_status(outer))
+    message = next((error[name] for name in (*WORDS, "status_msg") if error.get(name)), "")
     limit = error.get("n_ctx")
-    return _Said(
-        message=str(message)[:500],
-        code=f"{error.get('code') or ''} {error.get('type') or ''}",
-        param=str(error.get("param") or ""),
+    return Said(
+        message=clean(_text(message) or _sentences(error), secret),
+        code=clean(_names(error), secret),
+        params=tuple(clean(path, secret) for path in _params(error, message)),
         limit=limit if isinstance(limit, int) else None,
+        status=_status(error) or (_status(data) if isinstance(data, dict) else None),
     )
 
 
-def _too_long(model: ModelSpec, said: _Said) -> str:
+def _text(message: Any) -> str:
+    """Return a message that may be a list of what is invalid (FastAPI), or an object with a message of its own."""
+    if isinstance(message, list):
+        return "; ".join(filter(None, map(_text, message)))
+    if isinstance(message, dict):
+        words = next((message[name] for name in ("msg", *WORDS) if message.get(name)), "")
+        return _text(words)
+    return "" if message is None or isinstance(message, bool) else str(message)
+
+
+def _sentences(error: dict[str, Any]) -> str:
+    return "; ".join(value for value in error.values() if isinstance(value, str) and " " in value.strip())
+
+
+def _names(error: dict[str, Any]) -> str:
+    names = [error.get(name) for name in ("code", "type", "status", "error_code")]
+    return " ".join(str(name) for name in names if name and isinstance(name, str | int))
+
+
+def _status(error: dict[str, Any]) -> int | None:
+    """Return the HTTP status that an error names, by number or by name."""
+    for field in ("code", "status", "status_code", "error_code", "type"):
+        value = error.get(field)
+        if isinstance(value, str):
+            value = int(value) if re.fullmatch(r"[45]\d\d", value) else STATUS_OF_NAME.get(value.lower())
+        if isinstance(value, int | float) and 400 <= value < 600:
+            return int(value)
+    return None
+
+
+def _params(error: dict[str, Any], message: Any) -> tuple[str, ...]:
+    """Return the places in the request that an error points to, as in `messages[0].role`."""
+    paths = (".".join(map(str, place)) if isinstance(place, list) else str(place) for place in _places(error, message))
+    return tuple(path.removeprefix("body.") for path in paths)
+
+
+def _places(error: dict[str, Any], message: Any) -> list[Any]:
+    places = [error.get("param")]
+    for item in message if isinstance(message, list) else [message]:
+        if isinstance(item, dict):
+            places += [item.get("loc"), *_places(item, item.get("detail"))]
+    return [place for place in places if place]
+
+
+def _too_long(model: ModelSpec, said: Said) -> str:
     """Say it in the words that clients look for before they compact their history."""
     if CLEAR.search(said.message):
         return said.message

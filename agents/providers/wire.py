@@ -1,50 +1,27 @@
 """What OpenAI-compatible servers send back, read leniently: every field may be absent, null or of an odd type."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from agents.errors import BadModelAnswer, ProviderUnavailable, Reported
-from agents.types import Delta, FinishReason, ToolCallDelta, Usage
-
-FINISH_REASONS = {
-    "stop": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "max_tokens": FinishReason.LENGTH,
-    "model_length": FinishReason.LENGTH,
-    "tool_calls": FinishReason.TOOL_CALLS,
-    "function_call": FinishReason.TOOL_CALLS,
-    "tool_use": FinishReason.TOOL_CALLS,
-    "content_filter": FinishReason.CONTENT_FILTER,
-    "safety": FinishReason.CONTENT_FILTER,
-}
-
-
-class WireFunction(Struct):
-    name: Any = None
-    arguments: Any = None
-
-
-class WireToolCall(Struct):
-    index: Any = None
-    id: Any = None
-    function: WireFunction | None = None
-    extra_content: dict[str, Any] | None = None
-
-
-class WireDelta(Struct):
-    content: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    refusal: Any = None
-    tool_calls: list[WireToolCall] | None = None
+from agents.errors import AgentError, BadModelAnswer, ProviderUnavailable
+from agents.providers.attachments import MessageFields
+from agents.providers.calls import LEGACY_INDEX, CallAssembler
+from agents.providers.counts import later, usage_in, usage_of
+from agents.providers.endings import failure_in, finish_reason
+from agents.providers.lenient import HalfCharacters, decoded_anyhow, loosely_decoded, whole_text
+from agents.providers.refusals import Said, clean, failed_answer, page_words, reported
+from agents.types import Delta, FinishReason, ModelSpec, ReportedUsage, ToolCallDelta
 
 
 class WireChoice(Struct):
-    delta: WireDelta | None = None
+    delta: dict[str, Any] | None = None
+    message: Any = None
+    text: Any = None
     finish_reason: Any = None
+    error: Any = None
 
 
 class WireChunk(Struct):
@@ -55,54 +32,39 @@ class WireChunk(Struct):
 
 
 LONGEST_MODEL = 200
-MOST_TOKENS = 10**12  # more than any answer has, and far from what a database column holds
+LONGEST_BODY = 16 * 2**20
+LONGEST_EVENT = 2**20
+NO_REASON = ("null", "none")
+BOM = b"\xef\xbb\xbf"
 _decode_chunk = msgspec.json.Decoder(WireChunk).decode
-
-
-def _usage(wire: Any) -> Usage | None:
-    """Return what a usage object counts, or None if it counts nothing: zero is a count, a missing number is not."""
-    prompt, completion = _count(wire, "prompt_tokens"), _count(wire, "completion_tokens")
-    if prompt is None and completion is None:
-        return None
-    prompt_tokens, completion_tokens = prompt or 0, completion or 0
-    # The second name is DeepSeek's.
-    cached = _count(wire, "prompt_tokens_details", "cached_tokens") or _count(wire, "prompt_cache_hit_tokens") or 0
-    return Usage(
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        cached_tokens=min(cached, prompt_tokens),
-        reasoning_tokens=_count(wire, "completion_tokens_details", "reasoning_tokens") or 0,
-    )
-
-
-def _count(value: Any, *path: str) -> int | None:
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return int(value) if isinstance(value, int | float) and 0 <= value <= MOST_TOKENS else None
-
-
-def _text(value: Any) -> str:
-    """Return a text that may come as a string or, from some servers, as a list of text parts."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "".join(part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str))
-    return ""
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class ChunkReader:
-    """Turns the bytes of one streamed answer into deltas; errors do not repeat the `secret`.
+    """Turns the bytes of one answer into deltas, whether the server streams it or sends it whole.
 
-    Reads line by line, because every known server sends one JSON text a line, whether or not blank lines stand between.
+    Reads line by line: nearly every server sends one JSON text a line, whether or not blank lines stand between. What
+    an event holds in several lines is put together when its first line alone cannot be read.
     """
 
-    def __init__(self, secret: str | None = None) -> None:
-        self._secret = secret
+    def __init__(self, model: ModelSpec, headers: Mapping[str, str]) -> None:
+        self._model = model
+        self._headers = headers
         self._rest = b""
-        self._calls: list[_Call] = []
-        self._call_at: dict[int, _Call] = {}
+        self._ended_in_cr = False
+        # The lines of an answer that is no stream, until the first event shows that it is one.
+        self._body: bytearray | None = bytearray()
+        self._event = ""
+        self._partial = b""
+        # Whether the next line is to be read with care: an event has more lines, a name, or is the first.
+        self._is_special = True
+        self._calls = CallAssembler()
+        self._fields = MessageFields()
+        self._halves: dict[str, HalfCharacters] = {}
+        self._unknown_reason = ""
+        self._said_anything = False
         self.finish_reason: FinishReason | None = None
-        self.usage: Usage | None = None
+        self.usage: ReportedUsage | None = None
         self.model = ""
         self.done = False
 
@@ -114,18 +76,23 @@ class ChunkReader:
         texts: list[str] = []
         try:
             for line in self._lines(data):
-                if not line.startswith(b"data:"):
+                if line.startswith(b"data:"):
+                    said = self._said(line[5:])
+                elif self._is_special or not line.isspace():
+                    said = self._aside(line)
+                else:
                     continue
-                said = self._said(line[5:])
                 if isinstance(said, str):
                     if said:
                         texts.append(said)
+                        self._said_anything = True
                     continue
                 if texts:
                     yield _joined(texts)
                     texts = []
+                self._said_anything = True
                 yield said
-        except (BadModelAnswer, ProviderUnavailable):
+        except AgentError:
             if texts:
                 yield _joined(texts)
             raise
@@ -133,87 +100,242 @@ class ChunkReader:
             yield _joined(texts)
 
     def end(self) -> Iterator[Delta]:
-        """Yield what a last line without a line break holds."""
-        return self.read(b"\n")
+        """Yield what is left when nothing more comes. Raises what kept the answer from ending well."""
+        yield from self.read(b"\n\n")
+        if self._body is not None:
+            yield from self._whole_body(bytes(self._body))
+        halves = {name: half.join("", final=True) for name, half in self._halves.items()}
+        calls = tuple(self._calls.end())
+        self._said_anything = self._said_anything or bool(calls)
+        self._refuse_silence()
+        if calls or any(halves.values()):
+            yield Delta(halves.get("content", ""), halves.get("reasoning", ""), halves.get("refusal", ""), calls)
+
+    def last(self) -> Delta:
+        """Return how the answer ended, after `end`."""
+        return Delta(
+            finish_reason=self.finish_reason or FinishReason.STOP,
+            usage=self.usage,
+            model=self.model,
+            attached=self._fields.collected(),
+        )
+
+    def _refuse_silence(self) -> None:
+        label = self._model.provider.label
+        if self._unknown_reason:
+            reason = clean(self._unknown_reason, self._model.provider.api_key)
+            raise reported(ProviderUnavailable(f"{label} ended its answer with {reason!r}."), None, Said(code=reason))
+        if self.finish_reason is None and self.done and not self._said_anything:
+            raise ProviderUnavailable(f"{label} sent an answer without a word.")
+        if self.finish_reason is None and not self.done:
+            raise ProviderUnavailable(f"{label} broke off in mid-answer.")
 
     def _lines(self, data: bytes) -> list[bytes]:
         """Return the lines that these bytes complete."""
+        if self._ended_in_cr and data:
+            data = data.removeprefix(b"\n")  # the other half of a CRLF, not an empty line
+            self._ended_in_cr = False
+        if data.endswith(b"\r"):
+            self._ended_in_cr = True
         lines = (self._rest + data).splitlines(keepends=True)
         self._rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
+        if self._rest:
+            self._refuse_length(len(self._rest))
         return lines
+
+    def _refuse_length(self, size: int) -> None:
+        if size > LONGEST_BODY:
+            raise BadModelAnswer(f"{self._model.provider.label} sent more than {LONGEST_BODY >> 20} MB in one piece.")
+
+    def _aside(self, line: bytes) -> str | Delta:
+        """Take in a line that does not begin as a line of data does."""
+        text = line.strip().removeprefix(BOM).lstrip()
+        if text.startswith(b"data:") and (self._body is None or not self._body):
+            return self._said(text[5:])
+        if not text:
+            self._refuse_partial()
+            self._event, self._is_special = "", self.done or self._body is not None
+        elif text.startswith(b"event:"):
+            self._event, self._is_special = text[6:].strip().decode("utf-8", "replace"), True
+        elif self._body is not None and not text.startswith((b":", b"id:", b"retry:")):
+            self._body += line
+            self._refuse_length(len(self._body))
+        elif text.startswith((b'{"', b'[{"')):
+            return self._said(text)  # an error that a gateway writes as it is
+        return ""
+
+    def _refuse_partial(self) -> None:
+        """Raise BadModelAnswer if the event that ends here could not be read."""
+        said, self._partial = self._partial.strip(), b""
+        if not said:
+            return
+        if self._event == "error" or said[:1] not in b"{[":
+            raise failed_answer(self._model, page_words(said, self._model.provider.api_key), self._headers)
+        raise BadModelAnswer("The provider sent a chunk that is not valid.")
 
     def _said(self, payload: bytes) -> str | Delta:
         """Return what a line of data adds to the answer: its text, or a delta if it is more than that."""
+        if self._is_special:
+            return self._said_with_care(payload)
+        try:
+            return self._read_chunk(_decode_chunk(payload), payload)
+        except UNREADABLE:
+            return self._said_loosely(payload)
+
+    def _said_with_care(self, payload: bytes) -> str | Delta:
         if self.done:
             return ""
-        try:
-            return self._read_chunk(_decode_chunk(payload))
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            payload = payload.strip()
-            if payload and payload != b"[DONE]":
-                raise BadModelAnswer("The provider sent a chunk that is not valid.") from None
-            self.done = bool(payload)
-            return ""
+        self._body, self._is_special = None, False
+        in_lines = self._partial or self._event == "error"
+        said = self._said_in_lines(payload) if in_lines else self._said(payload)
+        self._is_special = bool(self.done or self._partial or self._event)
+        return said
 
-    def _read_chunk(self, chunk: WireChunk) -> str | Delta:
-        if chunk.error:
-            message = chunk.error.get("message") if isinstance(chunk.error, dict) else chunk.error
-            words = str(message).replace(self._secret, "***") if self._secret else str(message)
-            error = ProviderUnavailable(f"The provider broke off: {words[:300]}")
-            error.reported = Reported.of(None)
-            raise error
-        if chunk.usage is not None:
-            self.usage = _usage(chunk.usage) or self.usage
-        if not self.model and isinstance(chunk.model, str):
-            self.model = chunk.model[:LONGEST_MODEL]
-        if not chunk.choices:
+    def _said_in_lines(self, payload: bytes) -> str | Delta:
+        """Read a line of data behind others of its event, or behind the event's name."""
+        if self._partial and not payload.strip().startswith(b"[DONE"):
+            before, self._partial = self._partial, b""
+            if len(before) < LONGEST_EVENT:
+                payload = before.rstrip(b"\r\n") + b"\n" + payload.removeprefix(b" ")
+        return self._said_loosely(payload)
+
+    def _said_loosely(self, payload: bytes) -> str | Delta:
+        said = payload.strip()
+        if not said:
             return ""
+        if said.strip(b'[]" ').upper() == b"DONE":
+            self._refuse_partial()
+            self.done = self._is_special = True
+            return ""
+        try:
+            data = loosely_decoded(said)
+        except ValueError:
+            self._partial, self._is_special = payload, True
+            return ""
+        if (failure := failure_in(data, self._event)) is not None:
+            raise failed_answer(self._model, failure, self._headers)
+        if not isinstance(data, dict):
+            raise BadModelAnswer("The provider sent a chunk that is not valid.")
+        self._halves = self._halves or {name: HalfCharacters() for name in ("content", "reasoning", "refusal")}
+        return self._read_chunk(_as_chunk(data), said)
+
+    def _whole_body(self, body: bytes) -> Iterator[Delta]:
+        """Yield an answer that is no stream: one completion, an error, or a page."""
+        said = body.strip().removeprefix(BOM)
+        label = self._model.provider.label
+        if not said:
+            return
+        try:
+            data = loosely_decoded(said)
+        except ValueError:
+            words = page_words(said, self._model.provider.api_key)
+            raise reported(ProviderUnavailable(f"{label} sent no answer but a page: {words}"), None, Said()) from None
+        failure = failure_in(data)
+        chunk = _as_chunk(data) if isinstance(data, dict) else WireChunk()
+        if failure is not None or not chunk.choices:
+            raise failed_answer(self._model, data if failure is None else failure, self._headers)
+        self._halves = {name: HalfCharacters() for name in ("content", "reasoning", "refusal")}
+        said_now = self._read_chunk(chunk, said)
+        self.done = True
+        if said_now:
+            self._said_anything = True
+            yield Delta(said_now) if isinstance(said_now, str) else said_now
+
+    def _read_chunk(self, chunk: WireChunk, payload: bytes) -> str | Delta:
+        if chunk.error or not chunk.choices or chunk.usage is not None or not self.model:
+            self._read_around(chunk, payload)
+            if not chunk.choices:
+                return ""
         choice = chunk.choices[0]
-        if choice.finish_reason and isinstance(choice.finish_reason, str):
-            self.finish_reason = FINISH_REASONS.get(choice.finish_reason.lower(), FinishReason.STOP)
+        if choice.finish_reason or choice.error:
+            self._end_with(choice, payload)
         wire = choice.delta
-        if wire is None:
-            return ""
-        text = _text(wire.content)
-        if not (wire.reasoning_content or wire.reasoning or wire.refusal or wire.tool_calls):
+        if not wire:
+            return self._undivided(choice)
+        if len(wire) == 1 and not self._halves and type(text := wire.get("content")) is str:
             return text
-        reasoning, refusal = _text(wire.reasoning_content) or _text(wire.reasoning), _text(wire.refusal)
-        calls = tuple(map(self._tool_call, wire.tool_calls or ()))
+        return self._read_delta(wire)
+
+    def _read_around(self, chunk: WireChunk, payload: bytes) -> None:
+        if not self.model and isinstance(chunk.model, str):
+            self.model = whole_text(chunk.model[:LONGEST_MODEL])
+        if chunk.usage is not None:
+            self.usage = later(self.usage, usage_of(chunk.usage))
+        if chunk.error or not (chunk.choices or chunk.usage):
+            self._look_around(payload)
+
+    def _look_around(self, payload: bytes) -> None:
+        """Look for errors and counts in a chunk that is no piece of the answer, or the last one."""
+        data = decoded_anyhow(payload)
+        if (failure := failure_in(data)) is not None:
+            raise failed_answer(self._model, failure, self._headers)
+        self.usage = later(self.usage, usage_in(data))
+
+    def _end_with(self, choice: WireChoice, payload: bytes) -> None:
+        if choice.error:
+            raise failed_answer(self._model, {"error": choice.error}, self._headers)
+        self._look_around(payload)
+        said = choice.finish_reason
+        if isinstance(said, str) and said.lower() not in NO_REASON:
+            reason = finish_reason(said)
+            self.finish_reason, self._unknown_reason = reason or self.finish_reason, "" if reason else said
+
+    def _undivided(self, choice: WireChoice) -> str | Delta:
+        """Return the answer of a server that sends it whole, as a message, or as a text completion."""
+        if isinstance(choice.message, dict) and not self._said_anything:
+            return self._read_delta(choice.message)
+        return choice.text if isinstance(choice.text, str) else ""
+
+    def _read_delta(self, wire: dict[str, Any]) -> str | Delta:
+        text, reasoning = _text(wire.get("content")), self._fields.read(wire)
+        refusal = _text(wire.get("refusal"))
+        if self._halves:
+            text, reasoning = self._halves["content"].join(text), self._halves["reasoning"].join(reasoning)
+            refusal = self._halves["refusal"].join(refusal)
+        calls = self._tool_calls(wire) if wire.get("tool_calls") or wire.get("function_call") else ()
         return Delta(text, reasoning, refusal, calls) if reasoning or refusal or calls else text
 
-    def _tool_call(self, wire: WireToolCall) -> ToolCallDelta:
-        """Return a piece of a call under an index of our own: servers leave theirs out, or give all calls index 0."""
-        function = wire.function or WireFunction()
-        name = function.name if isinstance(function.name, str) and function.name else None
-        call_id = wire.id if isinstance(wire.id, str) and wire.id else None
-        indexed = isinstance(wire.index, int)
-        call = self._call_at.get(wire.index) if indexed else (self._calls[-1] if self._calls else None)
-        if call is None or (call_id and call_id != call.id) or (not indexed and name and not call_id):
-            call = _Call(len(self._calls), call_id)
-            self._calls.append(call)
-            if indexed:
-                self._call_at[wire.index] = call
-        # Some servers repeat the name with every piece; added up it would be none.
-        if call.named:
-            name = None
-        call.named = call.named or name is not None
-        delta = ToolCallDelta(call.index, call_id, name, _arguments(function.arguments))
-        if wire.extra_content:
-            delta.extra_content = wire.extra_content
-        return delta
+    def _tool_calls(self, wire: dict[str, Any]) -> tuple[ToolCallDelta, ...]:
+        pieces = wire.get("tool_calls")
+        pieces = [pieces] if isinstance(pieces, dict) else pieces
+        legacy = wire.get("function_call")
+        if not pieces and isinstance(legacy, dict):
+            pieces = [{"index": LEGACY_INDEX, "function": legacy}]
+        if not isinstance(pieces, list):
+            return ()
+        return tuple(delta for piece in pieces if isinstance(piece, dict) for delta in self._calls.read(piece))
 
 
 def _joined(texts: list[str]) -> Delta:
     return Delta("".join(texts), pieces=tuple(texts) if len(texts) > 1 else ())
 
 
-class _Call(Struct):
-    index: int
-    id: str | None
-    named: bool = False
+def _as_chunk(data: dict[str, Any]) -> WireChunk:
+    """Return a chunk of which every field may be of an odd type; what is of one counts as absent."""
+    choices = data.get("choices")
+    choices = [choices] if isinstance(choices, dict) else choices
+    found = [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+    return WireChunk(
+        model=data.get("model"),
+        choices=[
+            WireChoice(
+                delta=choice["delta"] if isinstance(choice.get("delta"), dict) else None,
+                message=choice.get("message"),
+                text=choice.get("text"),
+                finish_reason=choice.get("finish_reason"),
+                error=choice.get("error"),
+            )
+            for choice in found
+        ],
+        usage=data.get("usage"),
+        error=data.get("error"),
+    )
 
 
-def _arguments(value: Any) -> str:
+def _text(value: Any) -> str:
+    """Return a text that may come as a string or, from some servers, as a list of text parts."""
     if isinstance(value, str):
         return value
-    return "" if value is None else msgspec.json.encode(value).decode()
+    if isinstance(value, list):
+        return "".join(part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str))
+    return ""

@@ -51,7 +51,9 @@ def conversation_of(request_id: UUID) -> Conversation | None:
 
 def bounded(said: Conversation) -> Conversation:
     """Return a conversation as it is stored: without images, and with no text longer than LONGEST_TEXT."""
-    messages = [msgspec.structs.replace(message, content=_content(message.content)) for message in said.messages]
+    messages = [
+        msgspec.structs.replace(message, content=_content(message.content), attached={}) for message in said.messages
+    ]
     return Conversation(messages, _cut(said.answer), _cut(said.reasoning), said.errors)
 
 

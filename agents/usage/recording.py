@@ -86,11 +86,12 @@ class Recording:
         """Add the step of the LLM call under way: with the provider's count, else ours of what went over the wire."""
         call, self._call = self._call, None
         assert call is not None
-        usage = ended.usage
-        if usage is not None:
-            source = UsageSource.PROVIDER
-        elif self._call_first_token_ms is not None or not ended.error_code:
+        counted = ended.usage
+        if counted is not None and counted.is_complete:
+            usage, source = counted.filled(Usage()), UsageSource.PROVIDER
+        elif counted is not None or self._call_first_token_ms is not None or not ended.error_code:
             usage = Usage(estimates.prompt_tokens(call.request.messages), estimates.text_tokens(self._call_bytes))
+            usage = counted.filled(usage) if counted is not None else usage
             source = UsageSource.ESTIMATED
         else:
             usage, source = Usage(), UsageSource.NONE

@@ -88,7 +88,7 @@ def test_a_provider_that_cannot_be_reached_has_no_status(live: Live) -> None:
 def test_an_error_in_mid_answer_is_kept_without_its_words(live: Live, upstream: Upstream) -> None:
     upstream.turns(*(junk([error_frame(PROMPT)]) for _ in range(3)))
     steps = asked(live)
-    assert [step["error_text"] for step in steps] == ["The provider failed."] * 3
+    assert [step["error_text"] for step in steps] == ["The provider failed: server_error."] * 3
 
 
 def test_a_failed_tool_says_why_without_repeating_what_it_was_given(live: Live, upstream: Upstream) -> None:

@@ -23,7 +23,7 @@ IGNORED = ["temperature", "max_tokens", "max_completion_tokens"]
 def filled(value: Any) -> Any:
     """Return what was recorded with its texts and images filled in."""
     if isinstance(value, dict):
-        return {name: filled(item) for name, item in value.items()}
+        return {name: '{"a": "Lorem é"}' if name == "arguments" else filled(item) for name, item in value.items()}
     if isinstance(value, list):
         return [filled(item) for item in value]
     if not isinstance(value, str):

@@ -1,0 +1,77 @@
+"""How answers end: the reasons that providers give, and the events that say that something went wrong."""
+
+from typing import Any
+
+from agents.types import FinishReason
+
+_REASONS = {
+    FinishReason.STOP: (
+        "stop stop_sequence stop_token stopped eos eos_token eos_token_id end end_of_text end_turn complete completed "
+        "done finish finished success"
+    ),
+    FinishReason.LENGTH: (
+        "length max_length length_limit max_tokens max_output_tokens max_completion_tokens max_new_tokens token_limit "
+        "model_length context_length context_length_exceeded model_context_window_exceeded incomplete"
+    ),
+    FinishReason.TOOL_CALLS: "tool_calls tool_call tool_use function_call function_calls",
+    FinishReason.CONTENT_FILTER: (
+        "content_filter content_filtered content_policy content_policy_violation sensitive safety recitation blocklist "
+        "prohibited_content spii image_safety image_prohibited_content language refusal guardrail guardrail_intervened "
+        "moderation moderated blocked error_toxic"
+    ),
+}
+FINISH_REASONS = {name: reason for reason, names in _REASONS.items() for name in names.split()}
+
+# Fields in which servers put an error in their words.
+WORDS = (
+    "message",
+    "detail",
+    "details",
+    "error_message",
+    "errorMessage",
+    "error_msg",
+    "errors",
+    "error_description",
+    "msg",
+    "err",
+    "fault",
+    "exception",
+    "reason",
+    "title",
+)
+# Fields of chunks that say nothing about the answer.
+ABOUT = {"id", "object", "model", "provider", "created", "type", "system_fingerprint", "service_tier"}
+
+
+def finish_reason(said: str) -> FinishReason | None:
+    """Return what a provider's finish reason means, None if it is unknown: then the answer did not end well."""
+    name = said.strip().rpartition(".")[2].lower().replace("-", "_").replace(" ", "_")
+    return FINISH_REASONS.get(name)
+
+
+def failure_in(data: Any, event: str = "") -> Any:
+    """Return what says that something went wrong, if an event or a body without a choice does; else None."""
+    if isinstance(data, list):
+        return next((item for item in data if failure_in(item, event) is not None), None)
+    if not isinstance(data, dict):
+        return data if event == "error" and data else None
+    return data if event == "error" or data.get("error") or _says_error(data) or _has_only_words(data) else None
+
+
+def _says_error(data: dict[str, Any]) -> bool:
+    verdict = data.get("base_resp")  # MiniMax
+    refused = isinstance(verdict, dict) and verdict.get("status_code") not in (None, 0, "0")
+    kinds = (data.get("object"), data.get("type"), data.get("status"))
+    return refused or data.get("success") is False or any(kind in ("error", "failed") for kind in kinds)
+
+
+def _has_only_words(data: dict[str, Any]) -> bool:
+    if data.get("choices") or data.get("usage"):
+        return False
+    if any(isinstance(data.get(name), str | list | dict) and data[name] for name in WORDS):
+        return True
+    return "choices" not in data and any(_is_sentence(value) for name, value in data.items() if name not in ABOUT)
+
+
+def _is_sentence(value: Any) -> bool:
+    return isinstance(value, str) and " " in value.strip()
