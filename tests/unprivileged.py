@@ -23,11 +23,10 @@ needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can look into a s
 SHOW_INTERPRETER = """
 set -e
 closed=$1 base=$2 user=$3; shift 3
-held=$(mktemp -d)
-mount --bind "$base" "$held"
+mount --bind "$base" /mnt
 mount -t tmpfs -o mode=755 none "$closed"
 mkdir -p "$base"
-mount --bind "$held" "$base"
+mount --bind /mnt "$base"
 exec setpriv --reuid "$user" --regid "$user" --clear-groups "$@"
 """
 
