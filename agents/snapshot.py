@@ -169,6 +169,7 @@ def _provider_spec(row: Provider) -> ProviderSpec:
         api_key=row.api_key(),
         api_key_env=row.api_key_env,
         key_withheld=bool(row.why_withheld),
+        proxy=settings.PROXIES.for_url(row.base_url),
     )
 
 

@@ -178,6 +178,7 @@ class ProviderSpec(Struct, frozen=True):
     api_key: str | None = None
     api_key_env: str = ""
     key_withheld: bool = False  # the variable is set perhaps, but may not be sent to this address
+    proxy: str | None = None
 
     def __repr__(self) -> str:
         return f"ProviderSpec({self.name!r}, {self.base_url!r})"

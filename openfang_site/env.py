@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from agents.exposed_variables import ExposedVariable, read_exposed_variables
 from agents.networks import Network, read_networks
+from agents.proxies import Proxies, read_proxies
 from agents.urls import fits_a_header, split_http_url, split_url
 
 # What each variable that was asked for is without being set: what `openfang config` lists.
@@ -120,6 +121,15 @@ def env_http_url(name: str) -> str:
         # Not the URL itself: it may hold a secret.
         raise ImproperlyConfigured(f"{name} is not an http or https URL, or has a user name in it.")
     return url
+
+
+def env_proxies() -> Proxies:
+    """Read HTTP_PROXY, HTTPS_PROXY and NO_PROXY; as everywhere, the names in small letters come first."""
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+    try:
+        return read_proxies(*(os.environ.get(name.lower(), "").strip() or env_str(name) for name in names))
+    except ValueError as error:
+        raise ImproperlyConfigured(str(error)) from None
 
 
 def env_header_value(name: str) -> str:

@@ -25,6 +25,7 @@ from openfang_site.env import (
     env_networks,
     env_origins,
     env_path,
+    env_proxies,
     env_redis_url,
     env_str,
     env_trusted_origins,
@@ -61,6 +62,8 @@ OPENFANG_QUARANTINE_DAYS = env_int("OPENFANG_QUARANTINE_DAYS", 30, low=1, high=3
 OPENFANG_USAGE_DAYS = env_int("OPENFANG_USAGE_DAYS", 0, low=0, high=3650)
 # Hosts, addresses and networks (with a port or without) that web_fetch may reach although they are private.
 OPENFANG_FETCH_ALLOW = env_list("OPENFANG_FETCH_ALLOW", [])
+# What this server's own calls go through; web_fetch uses none.
+PROXIES = env_proxies()
 OPENFANG_SEARCH_URL = env_str("OPENFANG_SEARCH_URL")
 BRAVE_API_KEY = env_header_value("BRAVE_API_KEY")
 REDIS_URL = env_redis_url("REDIS_URL")

@@ -106,7 +106,7 @@ def _call(warning: BudgetWarning) -> None:
         "x-openfang-signature": f"sha256={signature(moment, body)}",
     }
     request = urllib.request.Request(settings.OPENFANG_ALERT_WEBHOOK, body, headers)
-    with urllib.request.urlopen(request, timeout=ANSWER_SECONDS):
+    with settings.PROXIES.opener(request.full_url).open(request, timeout=ANSWER_SECONDS):
         pass
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult
 
+from django.conf import settings
+
 from agents.errors import AgentError, ProviderRefused, ProviderTimeout, ProviderUnavailable
 from agents.models import Provider
 from agents.urls import split_http_url
@@ -35,8 +37,9 @@ async def list_models(provider: Provider, key: str | None) -> list[str]:
         raise ProviderRefused(
             f"{provider.base_url!r}, the base URL of {provider}, is not the URL of an API. Enter it anew."
         )
-    # As runs call it: no proxy of the environment, no redirect, the system's certificates.
-    http = openai.DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, verify=ssl.create_default_context())
+    # As runs call it: the proxy of our own rule, no redirect, the system's certificates.
+    proxy, certificates = settings.PROXIES.for_url(provider.base_url), ssl.create_default_context()
+    http = openai.DefaultAsyncHttpxClient(trust_env=False, proxy=proxy, follow_redirects=False, verify=certificates)
     async with openai.AsyncOpenAI(
         base_url=provider.base_url, api_key=key or "none", max_retries=0, http_client=http
     ) as client:
@@ -49,7 +52,7 @@ async def list_models(provider: Provider, key: str | None) -> list[str]:
                 f"{provider} takes no connection at {provider.base_url}: is a firewall in between?"
             ) from None
         except openai.APIConnectionError as error:
-            why = _unreachable(error, parts)
+            why = "the proxy did not let the call through." if proxy else _unreachable(error, parts)
             raise ProviderUnavailable(f"{provider} cannot be reached at {provider.base_url}: {why}") from None
     return _names(provider, answer.content)
 
@@ -68,7 +71,7 @@ def _names(provider: Provider, body: bytes) -> list[str]:
     url = f"{provider.base_url.rstrip('/')}/models"
     try:
         listing = json.loads(body)  # takes NaN, too, which msgspec does not
-    except ValueError:
+    except (ValueError, RecursionError):
         listing = None
     listed = listing.get("data") if isinstance(listing, dict) else listing  # Together AI's is a bare list
     if not isinstance(listed, list):

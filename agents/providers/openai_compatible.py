@@ -105,12 +105,14 @@ class OpenAICompatible:
         timeout = aiohttp.ClientTimeout(total=rest, sock_connect=CONNECT_SECONDS, sock_read=self._patience(model))
         url = f"{model.provider.base_url.rstrip('/')}/chat/completions"
         try:
-            return await self._session.post(url, data=data, headers=headers, allow_redirects=False, timeout=timeout)
+            return await self._session.post(
+                url, data=data, headers=headers, allow_redirects=False, timeout=timeout, proxy=model.provider.proxy
+            )
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
                 raise
-            label = model.provider.label
-            raise ProviderUnavailable(f"{label} cannot be reached ({type(error).__name__}).") from error
+            way = "cannot be reached through the proxy" if model.provider.proxy else "cannot be reached"
+            raise ProviderUnavailable(f"{model.provider.label} {way} ({type(error).__name__}).") from error
 
     async def _error_body(self, model: ModelSpec, response: aiohttp.ClientResponse) -> bytes:
         body = b""

@@ -81,7 +81,8 @@ async def _brave(key: str, query: str, count: int) -> list[Hit]:
 
 async def _ask(url: URL, headers: dict[str, str]) -> bytes:
     """Return what the service answers. Its host is the administrator's choice, so it may be a private one."""
-    service = SafeHttp(Reach([url.host_port_subcomponent or ""]), max_redirects=0)
+    proxy = settings.PROXIES.for_url(str(url))
+    service = SafeHttp(Reach([url.host_port_subcomponent or ""]), max_redirects=0, proxy=proxy)
     try:
         return (await service.get(str(url), headers=headers)).body
     except ToolFailed as error:

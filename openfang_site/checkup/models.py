@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from django.conf import settings
 
@@ -67,7 +67,8 @@ def _provider(provider: Provider, agents: list[str]) -> list[Finding]:
 def _clock(provider: Provider) -> Iterator[Finding]:
     """Compare this machine's clock with that of a provider, which every answer tells."""
     try:
-        with urlopen(Request(provider.base_url, method="HEAD"), timeout=SECONDS) as answer:
+        request = Request(provider.base_url, method="HEAD")
+        with settings.PROXIES.opener(provider.base_url).open(request, timeout=SECONDS) as answer:
             date = answer.headers["Date"]
     except HTTPError as error:
         date = error.headers["Date"]

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from urllib.error import HTTPError
-from urllib.request import urlopen
 
 from django.conf import settings
 from django.db import connection
@@ -30,7 +29,7 @@ def server() -> Iterator[Finding]:
 
 def _answer_of(note: ServerNote) -> Finding:
     try:
-        with urlopen(f"{note.url}/readyz", timeout=SECONDS):
+        with settings.PROXIES.opener(note.url).open(f"{note.url}/readyz", timeout=SECONDS):
             return ok("server", f"It runs at {note.url} and is ready.")
     except HTTPError as error:
         try:

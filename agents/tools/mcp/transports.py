@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import ssl
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 import httpx2
+from django.conf import settings
 from mcp import MCPError, StdioServerParameters, stdio_client
 from mcp.client._transport import TransportStreams
 from mcp.client.streamable_http import streamable_http_client
@@ -48,8 +50,12 @@ class Http:
         headers = {name: self._variables.filled_in(value) for name, value in self._server.headers}
         timeout = httpx2.Timeout(30, read=max(READ_SECONDS, self._server.timeout + 10))
         hooks = {"response": [self._look_at]}
+        # The library would read other variables of the environment, too: the proxy is the one of our own rule.
+        proxy, certificates = settings.PROXIES.for_url(url), ssl.create_default_context()
         async with (
-            httpx2.AsyncClient(headers=headers, timeout=timeout, event_hooks=hooks) as client,
+            httpx2.AsyncClient(
+                headers=headers, timeout=timeout, event_hooks=hooks, trust_env=False, proxy=proxy, verify=certificates
+            ) as client,
             streamable_http_client(url, http_client=client) as streams,
         ):
             yield streams
