@@ -65,10 +65,14 @@ class Cleaner:
         values = vars(row)
         for name, longest in self._texts:
             text = values[name]
-            if not (type(text) is str and text.isascii() and len(text) <= longest and NUL not in text):
+            if text == "":
+                continue
+            if not (isinstance(text, str) and text.isascii() and len(text) <= longest and NUL not in text):
                 values[name] = clean_text(text, longest)
         for name, low, high, absent in self._integers:
             value = values[name]
+            if value is None and absent is None:
+                continue
             if type(value) is not int or not low <= value <= high:
                 found = clean_integer(value, low, high)
                 self._replace(row, name, absent if found is None else found)

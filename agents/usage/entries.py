@@ -32,9 +32,12 @@ IDENTITY = (
     "streamed",
 )
 ASKED = ("requested_model", "client_address", "user_agent", "end_user")
-CLOSING = Columns(field for field in UsageRecord._meta.concrete_fields if field.name not in (*IDENTITY, *ASKED))
+OPENING_FIELDS = [field for field in UsageRecord._meta.concrete_fields if field.name in (*IDENTITY, *ASKED)]
+CLOSING_FIELDS = [field for field in UsageRecord._meta.concrete_fields if field not in OPENING_FIELDS]
+CLOSING = Columns(CLOSING_FIELDS)
 ID = UsageRecord._meta.pk
-clean_record, clean_step = Cleaner(UsageRecord._meta.concrete_fields), Cleaner(UsageStep._meta.concrete_fields)
+clean_opening, clean_closing = Cleaner(OPENING_FIELDS), Cleaner(CLOSING_FIELDS)
+clean_step = Cleaner(UsageStep._meta.concrete_fields)
 INSERT_RECORDS, INSERT_STEPS = Insert(UsageRecord), Insert(UsageStep)
 STATUSES = f"SELECT id, status FROM {UsageRecord._meta.db_table} WHERE id IN"
 CLOSE = (
@@ -68,9 +71,11 @@ class Entry(Struct, eq=False):
         return self.hold.refusal if self.opens and self.hold is not None else None
 
     def clean(self) -> None:
-        """Make the rows fit their columns."""
-        clean_record(self.row)
-        for step in self.steps or ():
+        """Make the rows fit their columns; the fields of an opening row are cleaned before."""
+        if self.steps is None:
+            return
+        clean_closing(self.row)
+        for step in self.steps:
             clean_step(step)
 
 

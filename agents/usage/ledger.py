@@ -23,7 +23,7 @@ from agents.sql.rows import new_row
 from agents.usage import retention, workers
 from agents.usage.confirming import confirm, within
 from agents.usage.content import Conversation
-from agents.usage.entries import Entry
+from agents.usage.entries import Entry, clean_opening
 from agents.usage.failures import AWAY, note, words
 from agents.usage.leases import Lease
 from agents.usage.work import Post, Posts, Question, answer, settle
@@ -97,6 +97,7 @@ class Ledger:
         Raises UsageNotRecorded if that cannot be done in `open_seconds`, BudgetExceeded if a budget does not cover it.
         """
         committed = asyncio.get_running_loop().create_future()
+        clean_opening(row)  # once: the closing row is the same object
         # A copy: a request that gives up here closes its row, while this may still be on its way into the table.
         await self._commit(Entry(new_row(UsageRecord, **vars(row)), committed, hold=hold), self._open_seconds)
 
