@@ -15,12 +15,14 @@ FILES = [
     "tests/agents/test_reports.py",
     "tests/agents/test_rollups.py",
     "tests/agents/test_usage_done.py",
+    "tests/agents/test_usage_hostile.py",
     "tests/agents/test_usage_leases.py",
     "tests/agents/test_usage_ledger.py",
     "tests/agents/test_usage_quarantine.py",
     "tests/agents/test_usage_writer.py",
     "tests/deploy/test_writers.py",
     "tests/openai_compat/test_limits_tokens.py",
+    "tests/openfang_site/test_storm_liars.py",
 ]
 
 

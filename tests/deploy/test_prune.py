@@ -8,7 +8,17 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from agents.limits.turns import own_turn
-from agents.models import DailyRollup, Status, StepKind, StoredContent, Transcript, UsageRecord, UsageRollup, UsageStep
+from agents.models import (
+    DailyRollup,
+    QuarantinedEntry,
+    Status,
+    StepKind,
+    StoredContent,
+    Transcript,
+    UsageRecord,
+    UsageRollup,
+    UsageStep,
+)
 from agents.usage import retention
 from agents.usage.rollups import add_to_rollups
 
@@ -27,6 +37,7 @@ def request(days: int, status: Status = Status.OK) -> UsageRecord:
     Transcript.objects.create(
         pk=row.pk, agent_id=row.agent_id, scope="key", content=b"called", created_at=began, expires_at=later
     )
+    QuarantinedEntry.objects.create(pk=row.pk, content=b"refused", created_at=began, expires_at=later)
     return row
 
 
@@ -36,6 +47,7 @@ def left() -> set[str]:
     assert set(UsageStep.objects.values_list("record_id", flat=True)) == ids
     assert set(StoredContent.objects.values_list("pk", flat=True)) == ids
     assert set(Transcript.objects.values_list("pk", flat=True)) == ids
+    assert set(QuarantinedEntry.objects.values_list("pk", flat=True)) == ids
     return {str(pk) for pk in ids}
 
 

@@ -153,6 +153,9 @@ def test_the_process_tells_what_it_takes(live: Live):
     assert now.of("process_threads") > 1
     assert 1 <= now.of("openfang_open_sockets") < now.of("process_open_fds") < now.of("process_max_fds")
     assert now.of("openfang_usage_writer_queue_length") == 0
+    assert now.of("openfang_usage_writer_up") == 1
+    assert now.of("openfang_usage_writer_failures_total", kind="entry") == 0
+    assert now.of("openfang_quarantined_entries") == 0
     assert now.of("openfang_build_info") == 1
     assert now.types["openfang_requests"] == "counter"
     assert now.types["openfang_request_duration_seconds"] == "histogram"
