@@ -84,7 +84,7 @@ class OpenAIConsumer(AsyncHttpConsumer):  # type: ignore[misc]
         ]
         started = False
         try:
-            view = get_resolver("openai_compat.urls").resolve(request.path)
+            view = get_resolver("openai_compat.urls").resolve(request.path_info)
             response: HttpResponseBase = await view.func(request, *view.args, **view.kwargs)
             headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in response.items()]
             headers.append((b"openai-processing-ms", str(round((time.perf_counter() - self._began) * 1000)).encode()))

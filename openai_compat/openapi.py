@@ -4,6 +4,7 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 import msgspec
+from django.conf import settings
 from msgspec import Meta, Struct
 
 from openai_compat.serializers import ChatCompletionRequest
@@ -130,7 +131,7 @@ def document() -> dict[str, Any]:
             "version": "1",
             "description": "Agents behind OpenAI's chat completions. Each agent is a model named `openfang:<name>`.",
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": settings.OPENFANG_ROOT_PATH or "/"}],
         "security": [{"key": []}],
         "paths": {
             "/v1/chat/completions": {"post": _chat_completions()},

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.urls import path, re_path
 
+from openfang_site.root_path import BelowRoot
 from openfang_site.static_files import StaticFiles
 
 django_application = StaticFiles(get_asgi_application())
@@ -35,25 +36,29 @@ listen()
 store()
 
 
+ROOT: str = settings.OPENFANG_ROOT_PATH
+
+
 def is_api(path: str) -> bool:
     return path == "/v1" or path.startswith("/v1/")
 
 
 def refused(refusal: "Refusal") -> "Headers":
     """Note a request that the server has refused, and let the web pages that may call /v1 read why."""
-    note_refusal(refusal, is_api=not refusal.path or is_api(refusal.path))
-    return cors_headers({"headers": refusal.headers}) if is_api(refusal.path) else []
+    path = refusal.path.removeprefix(ROOT)
+    note_refusal(refusal, is_api=not path or is_api(path))
+    return cors_headers({"headers": refusal.headers}) if is_api(path) else []
 
 
 async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    path = scope["path"]
+    path = scope["path"].removeprefix(ROOT)
     if path in PATHS:
         await health(scope, receive, send)
     elif path == endpoint.PATH:
         await endpoint.metrics(scope, receive, send)
     elif is_api(path):
         await logged(openai_application, scope, receive, send, is_api=True)
-    elif path.startswith(settings.STATIC_URL):
+    elif path.startswith("/static/"):
         await django_application(scope, receive, send)
     else:
         await logged(django_application, scope, receive, send)
@@ -62,4 +67,6 @@ async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
 live_pages = [path("admin/live/requests/", RequestsConsumer.as_asgi()), re_path("", WebsocketDenier.as_asgi())]
 websocket = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(live_pages)))
 
-application = ProtocolTypeRouter({"http": http, "websocket": websocket})
+application: Any = ProtocolTypeRouter({"http": http, "websocket": websocket})
+if ROOT:
+    application = BelowRoot(application, ROOT, outside=(*PATHS, endpoint.PATH))

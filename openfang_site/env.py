@@ -94,6 +94,14 @@ def _is_origin(text: str) -> bool:
     return bool(re.fullmatch(r"https?://[^/\s?#*@]+", text) and split_http_url(text))
 
 
+def env_root_path(name: str) -> str:
+    """Read a path below which all is served, such as /openfang; it comes without a slash at its end."""
+    path = env_str(name).rstrip("/")
+    if path and (not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path) or {".", ".."} & set(path.split("/"))):
+        raise ImproperlyConfigured(f"{name}={path!r} is not a path such as /openfang.")
+    return path
+
+
 def env_hosts(name: str, default: list[str]) -> list[str]:
     """Read host names; .example.com is every host below it, and * is every host."""
     hosts = env_list(name, default)

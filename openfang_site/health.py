@@ -48,7 +48,7 @@ readiness = Readiness()
 
 async def health(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Answer /healthz and /readyz."""
-    if scope["path"] == "/healthz":
+    if scope["path"].endswith("/healthz"):
         # A database that is slow or away is no reason to restart; a writer that has stopped never comes back.
         stopped = engine.ledger.has_stopped
         await _answer(send, 503 if stopped else 200, {"status": "usage writer stopped" if stopped else "alive"})

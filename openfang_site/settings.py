@@ -27,6 +27,7 @@ from openfang_site.env import (
     env_path,
     env_proxies,
     env_redis_url,
+    env_root_path,
     env_str,
     env_trusted_origins,
 )
@@ -38,6 +39,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 OPENFANG_DATA_DIR = env_path("OPENFANG_DATA_DIR", BASE_DIR / "data")
 OPENFANG_HOST = env_str("OPENFANG_HOST", "127.0.0.1")
 OPENFANG_PORT = env_int("OPENFANG_PORT", 4200, low=0, high=65535)
+# The path below which all is served, on a host that other services share; empty: the host is ours.
+OPENFANG_ROOT_PATH = env_root_path("OPENFANG_ROOT_PATH")
 OPENFANG_DEFAULT_PROVIDER = env_str("OPENFANG_DEFAULT_PROVIDER")
 OPENFANG_DEFAULT_MODEL = env_str("OPENFANG_DEFAULT_MODEL")
 # Where a service has the embedded model that several servers share.
@@ -121,6 +124,7 @@ SECURE_HSTS_SECONDS = 365 * 24 * 3600 if OPENFANG_HTTPS else 0
 SESSION_ENGINE = "openfang_site.security.sessions"
 SESSION_COOKIE_AGE = 7 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{OPENFANG_ROOT_PATH}/"  # a neighbour on the host does not get them
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "openfang_site.security.redaction.ReporterFilter"
@@ -187,7 +191,7 @@ AUTH_PASSWORD_VALIDATORS = [
 UNFOLD = admin_theme.UNFOLD
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
-STATIC_URL = "static/"
+STATIC_URL = f"{OPENFANG_ROOT_PATH}/static/"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -267,6 +271,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Agents, keys, budgets, providers, MCP servers and usage, for programs: what the web admin can do.",
     "VERSION": __version__,
     "SCHEMA_PATH_PREFIX": "/api/",
+    "SERVERS": [{"url": OPENFANG_ROOT_PATH}] if OPENFANG_ROOT_PATH else [],
     "COMPONENT_SPLIT_REQUEST": True,  # what is never shown, such as a provider's key, is in no answer's schema
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {"StatusEnum": "agents.models.Status"},

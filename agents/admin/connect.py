@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 
+from agents.admin.public_urls import public_url
 from agents.models import Agent, ApiKey
 
 
@@ -28,7 +29,7 @@ def page(request: HttpRequest, model_admin: Any, agent_id: UUID) -> HttpResponse
     agent = get_object_or_404(Agent, pk=agent_id)
     if not model_admin.has_view_permission(request, agent):
         raise PermissionDenied
-    base_url, needs_key = request.build_absolute_uri("/v1"), ApiKey.objects.needed()
+    base_url, needs_key = public_url(request, "/v1"), ApiKey.objects.needed()
     context = {
         **model_admin.admin_site.each_context(request),
         "title": agent.name,

@@ -14,6 +14,7 @@ from unfold.forms import BaseDialogForm
 
 from agents.admin.formats import minute
 from agents.admin.history import KeepsHistory
+from agents.admin.public_urls import public_url
 from agents.models.api_key import validate_to_come
 from agents.models.credential import Credential
 
@@ -89,7 +90,7 @@ class CredentialAdmin(KeepsHistory, ModelAdmin):
             "opts": self.opts,
             "title": f"The {self.opts.verbose_name} “{credential.name}”",
             "key": raw,
-            "example_url": request.build_absolute_uri(self.example_path),
+            "example_url": public_url(request, self.example_path),
             "done_url": reverse(f"admin:agents_{self.opts.model_name}_changelist"),
         }
         return TemplateResponse(request, "admin/agents/apikey/issued.html", context)

@@ -12,6 +12,7 @@ from agents.admin.dashboard_charts import charts, step_name
 from agents.admin.dashboard_query import NO_KEY, WITHOUT_KEY, DashboardQuery
 from agents.admin.dashboard_shown import budget_bars, cards, moments, ranked
 from agents.admin.formats import duration, minute
+from agents.admin.public_urls import public_url
 from agents.models import Agent, ApiKey, DailyRollup, Status, UsageRecord
 from agents.usage.periods import Lately
 from agents.usage.rankings import end_users, failing, slowest
@@ -116,7 +117,7 @@ def _first_step(request: HttpRequest) -> dict[str, Any]:
     agent = Agent.objects.filter(enabled=True).order_by("created_at", "id").first()
     return {
         "agent": agent,
-        "base_url": request.build_absolute_uri("/v1"),
+        "base_url": public_url(request, "/v1"),
         "key_needed": ApiKey.objects.needed(),
         "add_agent_url": reverse("admin:agents_agent_add"),
         "add_key_url": reverse("admin:agents_apikey_add"),

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 
 from agents import playground, transcripts
 from agents.admin.formats import duration, moment, usd
+from agents.admin.public_urls import public_url
 from agents.admin.roles import may_run_programs
 from agents.models import Agent, ApiKey, Status, StepKind, UsageRecord, UsageStep, changes_of
 from agents.versions import versions_of
@@ -53,7 +54,7 @@ def page(request: HttpRequest, model_admin: Any, agent_id: UUID) -> HttpResponse
         "targets": _targets(agent, request.GET.get("compare", "")),
         "config": {
             "agent": {"id": str(agent.pk), "name": agent.name},
-            "completions": request.build_absolute_uri("/v1/chat/completions"),
+            "completions": public_url(request, "/v1/chat/completions"),
             "needsKey": ApiKey.objects.needed(),
             "seesImages": agent.model is None or agent.model.vision is not False,
             "images": "Its model sees no images." if agent.model and agent.model.vision is False else "",

@@ -158,7 +158,7 @@ def base_url() -> str:
 def url_of(host: str, port: int) -> str:
     """Return the address for this machine's user; a server on every address is found on loopback too."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host) or (f"[{host}]" if ":" in host else host)
-    return f"http://{reachable}:{port}"
+    return f"http://{reachable}:{port}{settings.OPENFANG_ROOT_PATH}"
 
 
 def _locked(descriptor: int, sharing: int) -> bool:

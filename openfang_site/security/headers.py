@@ -27,7 +27,7 @@ class SecurityHeaders(MiddlewareMixin):
     """Tells browsers that a page loads nothing from elsewhere, runs no script of its own text, and is in no frame."""
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        is_admin = request.path.startswith("/admin/")
+        is_admin = request.path_info.startswith("/admin/")
         response.headers.setdefault("Content-Security-Policy", POLICIES[is_admin])
         response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
         if is_admin:

@@ -219,6 +219,9 @@ class WebRequest(http_protocol.WebRequest):  # type: ignore[misc]
             self.content.write(data)
 
     def process(self) -> Any:
+        # Daphne takes the path before the application from it. Proxies pass it on for anyone, so that a request for
+        # /x/admin/ would reach /admin/ past a rule of theirs. OPENFANG_ROOT_PATH is the setting for it.
+        self.requestHeaders.removeHeader(b"daphne-root-path")
         transport = self.transport
         processed = super().process()
         if self.transport is None:  # Daphne has handed it to a WebSocket

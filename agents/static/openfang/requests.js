@@ -10,8 +10,9 @@ let fetching = false;
 let wait = 1000;
 
 function watch() {
-    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(`${scheme}//${location.host}/admin/live/requests/`);
+    const url = new URL("../../live/requests/", location.href);
+    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(url);
     socket.onopen = () => {
         live.hidden = false;
         wait = 1000;
