@@ -3,6 +3,7 @@
 
 import json
 from enum import Enum, auto
+from http import HTTPStatus
 from io import BytesIO
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,10 @@ LINGER_QUIET_SECONDS = 5.0
 # For the first request of a client that has connected in the moment in which the server stops.
 NEWCOMER_SECONDS = 1.0
 TIMED_OUT = (408, "request_timeout")
+TLS_HANDSHAKE = b"\x16"  # the first byte of one; in HTTP it is a method's, which is a letter
+# Twisted knows fewer status codes than the application sends, and would call the others "Unknown Status".
+for known in HTTPStatus:
+    http.RESPONSES.setdefault(known.value, known.phrase.encode())
 
 
 def error_body(message: str, kind: str, code: str | None) -> bytes:
@@ -87,6 +92,9 @@ class Channel(Flow, http.HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         if self.phase in (Phase.NEW, Phase.IDLE):
+            if data.startswith(TLS_HANDSHAKE):  # it would wait for an answer until its header is overdue
+                self.transport.abortConnection()
+                return
             self._enter(Phase.HEADER, self.limits.header_seconds)
         elif self.phase is Phase.BODY:
             self._enter(Phase.BODY, self.limits.body_seconds)
@@ -123,7 +131,10 @@ class Channel(Flow, http.HTTPChannel):
         if self.stalled(now, self.limits.stall_seconds):
             self.transport.abortConnection()
         elif now > self.deadline:
-            if self.phase in (Phase.HEADER, Phase.BODY):
+            if self.phase is Phase.BODY:
+                self.refuse(TIMED_OUT[0], "The rest of the request body did not arrive.", TIMED_OUT[1])
+                return
+            if self.phase is Phase.HEADER:
                 self.note_refusal(self._reading(), *TIMED_OUT)
                 self._enter(Phase.IDLE, 0)
             self.close()
@@ -186,9 +197,14 @@ class Channel(Flow, http.HTTPChannel):
             self.close()
 
     def lineLengthExceeded(self, line: bytes) -> None:
+        self._receivedHeaderSize += len(line)
         self._respondToBadRequestAndDisconnect()
 
     def _respondToBadRequestAndDisconnect(self) -> None:
+        if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
+            limits = f"{self.totalHeadersSize} bytes or {self.maxHeaders} lines"
+            self.refuse(431, f"The request's headers are larger than {limits}.", "headers_too_large")
+            return
         self.refuse(400, "The request is not valid HTTP.", "bad_request")
 
     def _enter(self, phase: Phase, patience: float) -> None:

@@ -8,8 +8,8 @@ Headers = list[tuple[bytes, bytes]]
 class Refusal:
     """A request that the server has refused by itself, with what it had read of it until then.
 
-    Method and path are empty where they could not be read; `headers` are those of an ASGI scope. Whoever takes too long
-    is told nothing: then there is a status, 408, but no request id.
+    Method and path are empty where they could not be read; `headers` are those of an ASGI scope. A client whose
+    header is overdue gets no answer: its refusal has the status 408, but no request id.
     """
 
     method: str

@@ -159,8 +159,8 @@ class Exchange:
         self.receive = receive
         self._send = send
 
-    async def start(self, *headers: tuple[bytes, bytes]) -> None:
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+    async def start(self, *headers: tuple[bytes, bytes], status: int = 200) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def send(self, body: bytes, more: bool = True) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
@@ -186,6 +186,12 @@ async def echo(exchange: Exchange) -> None:
 
 async def hello(exchange: Exchange) -> None:
     await exchange.answer(b"hello " + exchange.scope["query_string"])
+
+
+async def status(exchange: Exchange) -> None:
+    """Answer with the status that the query names."""
+    await exchange.start(status=int(exchange.scope["query_string"]))
+    await exchange.send(b"", more=False)
 
 
 async def peak(exchange: Exchange) -> None:
@@ -286,7 +292,7 @@ async def silent(exchange: Exchange) -> None:
 PATHS = {
     f"/{path.__name__}": path
     for path in (
-        *(echo, hello, peak, patient, large, held, huge, slow, slow_stream, late, go),
+        *(echo, hello, status, peak, patient, large, held, huge, slow, slow_stream, late, go),
         *(stubborn, fails, fails_late, silent),
     )
 }

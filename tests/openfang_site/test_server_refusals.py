@@ -35,8 +35,10 @@ def told(server: ServerProcess, answer_head: str) -> str:
     ("head", "body", "expected"),
     [
         ("nonsense", b"", "400 - - bad_request"),
-        ("GET /" + "x" * 20_000 + " HTTP/1.1", b"", "400 - - bad_request"),
-        ("GET /v1/models?q=1 HTTP/1.1\nX-Long: " + "x" * 20_000, b"", "400 GET /v1/models bad_request"),
+        ("GET /" + "x" * 20_000 + " HTTP/1.1", b"", "431 - - headers_too_large"),
+        ("GET /v1/models?q=1 HTTP/1.1\nX-Long: " + "x" * 20_000, b"", "431 GET /v1/models headers_too_large"),
+        ("GET /v1/models HTTP/1.1" + "\nX-Many: 1" * 600, b"", "431 GET /v1/models headers_too_large"),
+        ("GET /v1/models HTTP/1.1" + ("\nX-Large: " + "x" * 5000) * 4, b"", "431 GET /v1/models headers_too_large"),
         ("GET /v1/models HTTP/1.1\nno colon\nX-More: 1", b"", "400 GET /v1/models bad_request"),
         ("GET /v1/m%6fdels HTTP/1.1\nX-Control: \x0b", b"", "400 GET /v1/models bad_request"),
         ("GET /v1/models?q=\u00e9 HTTP/1.1", b"", "400 - - bad_request"),
@@ -77,10 +79,9 @@ def test_a_request_after_others_on_its_connection_is_told_by_its_own_name(server
     [
         (b"GET /hello HTTP/1.1\r\n", "GET /hello"),
         (b"GET /hel", "- -"),
-        (b"POST /echo HTTP/1.1\r\nHost: server\r\nContent-Length: 100\r\n\r\nhalf", "POST /echo"),
     ],
 )
-def test_a_client_that_takes_too_long_is_told_of_once_and_answered_nothing(
+def test_a_client_whose_header_takes_too_long_is_told_of_once_and_answered_nothing(
     hasty: ServerProcess, sent: bytes, expected: str
 ) -> None:
     with hasty.connect() as connection:
@@ -88,6 +89,22 @@ def test_a_client_that_takes_too_long_is_told_of_once_and_answered_nothing(
         assert read_all(connection) == b""
     assert hasty.expect("refused") == f"408 {expected} request_timeout - True"
     assert hasty.tells_nothing_more()
+
+
+def test_a_client_whose_body_takes_too_long_is_told_so(hasty: ServerProcess) -> None:
+    with hasty.ask("POST /echo HTTP/1.1\nContent-Length: 100", b"half") as connection:
+        answer_head, body = split(read_all(connection))
+    assert answer_head.startswith("http/1.1 408 ")
+    assert b"The rest of the request body did not arrive." in body
+    assert told(hasty, answer_head) == "408 POST /echo request_timeout"
+    assert hasty.tells_nothing_more()
+
+
+def test_a_tls_handshake_is_closed_at_once() -> None:
+    with serving(header_seconds=600) as patient, patient.connect() as connection:
+        connection.sendall(bytes.fromhex("16030100050100000100"))
+        with pytest.raises(ConnectionResetError):
+            read_all(connection)
 
 
 def test_connections_that_ask_nothing_and_what_the_application_answers_are_not_told(hasty: ServerProcess) -> None:
