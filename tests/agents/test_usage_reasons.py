@@ -91,6 +91,30 @@ def test_an_error_in_mid_answer_is_kept_without_its_words(live: Live, upstream: 
     assert [step["error_text"] for step in steps] == ["The provider failed: server_error."] * 3
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        fails(500, f"<html><title>Error</title>You sent {PROMPT}.</html>", headers=NOW),
+        fails(500, {"detail": [{"loc": ["body", "messages"], "msg": f"{PROMPT} is not allowed"}]}, headers=NOW),
+        fails(400, {"error": f"Cannot read {PROMPT}."}),
+        fails(400, error(f"This model's maximum context length is 10 tokens; you sent {PROMPT}.")),
+        fails(422, {"message": PROMPT, "code": 422}),
+        junk([f"<html><body>You sent {PROMPT}.</body></html>".encode()]),
+        junk([f'{{"error": {{"message": "You sent {PROMPT}.", "code": 500}}}}'.encode()]),
+        junk([f'data: {{"detail": "You sent {PROMPT}."}}\n\n'.encode()]),
+        junk([f'data: {{"choices": [{{"delta": {{}}, "error": "You sent {PROMPT}."}}]}}\n\n'.encode()]),
+    ],
+)
+def test_in_whatever_shape_a_provider_quotes_the_prompt_it_is_not_kept(
+    live: Live, upstream: Upstream, answer: Any
+) -> None:
+    upstream.turns(answer, answer, answer)
+    steps = asked(live)
+    upstream.reset()  # not every answer is asked for again
+    assert steps[0]["error_code"] and steps[0]["error_text"]
+    assert PROMPT not in str(steps)
+
+
 def test_a_failed_tool_says_why_without_repeating_what_it_was_given(live: Live, upstream: Upstream) -> None:
     upstream.turns(calls("calculator", expression=PROMPT), calls("no_such_tool"), says("Sorry."))
     steps = [step for step in asked(live, "handy") if step["kind"] == "tool"]
