@@ -2,6 +2,7 @@
 
 AgentError
 ├── RequestConflict(code)             an Idempotency-Key came with another body, or while its first request still runs
+├── PassEnded                         the playground's pass is of somebody who has signed out
 ├── AgentNotFound                     the caller named an agent that is not there or not theirs
 ├── InvalidRequest(param, code)       the caller asked for something that cannot be run
 │   └── ContextLengthExceeded         the conversation is longer than the model can read
@@ -51,6 +52,12 @@ class AgentError(Exception):
 
     code = "agent_error"
     reported: Reported | None = None
+
+
+class PassEnded(AgentError):
+    """The session that a playground's pass was made in has ended."""
+
+    code = "invalid_api_key"
 
 
 class AgentNotFound(AgentError):

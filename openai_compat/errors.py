@@ -22,6 +22,7 @@ FINAL = (errors.ProviderRefused, errors.BudgetExceeded)
 
 # The first class that fits, from the top.
 TABLE: list[tuple[type[Exception], int, str]] = [
+    (errors.PassEnded, 401, INVALID),
     (errors.AgentNotFound, 404, INVALID),
     (errors.RequestConflict, 409, INVALID),
     (errors.InvalidRequest, 400, INVALID),

@@ -113,6 +113,7 @@ def token(request: HttpRequest, model_admin: Any, agent_id: UUID) -> HttpRespons
         request.user.get_username(),
         agent.pk,
         int(version) if version else None,
+        session_key=request.session.session_key or "",
         # The agents that it may ask may run programs: asking them is for those who may give programs to agents.
         asks_any=may_run_programs(request),
     )

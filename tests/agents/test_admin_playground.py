@@ -172,12 +172,12 @@ def test_an_agent_that_is_tried_asks_others_only_for_somebody_who_may_run_progra
 
 
 def test_a_pass_ends_after_ten_minutes_and_cannot_be_made_up(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    token = playground.mint(1, "boss", agent.pk)
+    token = playground.mint(1, "boss", agent.pk, session_key="k")
     assert playground.read(token)
 
     assert playground.read(token[:-2] + "xx") is None
     assert (
-        playground.read(playground.PREFIX + signing.dumps([1, "boss", agent.pk.hex, None, True], salt="another"))
+        playground.read(playground.PREFIX + signing.dumps([1, "boss", agent.pk.hex, "k", None, True], salt="another"))
         is None
     )
     later = time.time() + playground.SECONDS + 1
@@ -212,12 +212,31 @@ def test_the_results_of_somebody_elses_request_are_not_shown(admin_client: Clien
     assert admin_client.get(page_of(agent, f"requests/{uuid4()}/")).status_code == 404
 
 
-def minted(live: Live, name: str, version: str = "None") -> str:
+SIGNED_IN = "from agents.sessions import SessionStore; s = SessionStore(); s['_auth_user_id'] = '7'; s.save(); "
+
+
+def minted(live: Live, name: str, version: str = "None", *, session: str = f"{SIGNED_IN}key = s.session_key") -> str:
     code = (
-        "from agents import playground; from agents.models import Agent, changes_of; "
-        f"agent = Agent.objects.get(name={name!r}); print(playground.mint(7, 'boss', agent.pk, {version}))"
+        f"{session}\nfrom agents import playground\nfrom agents.models import Agent, changes_of\n"
+        f"agent = Agent.objects.get(name={name!r})\n"
+        f"print(playground.mint(7, 'boss', agent.pk, {version}, session_key=key))"
     )
     return live.manage("shell", "--no-imports", "-c", code).stdout.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "session", ["key = 'made-up'", "key = ''", f"{SIGNED_IN}key = s.session_key; s.flush()"], ids=str
+)
+def test_the_secret_key_alone_makes_no_pass_and_signing_out_ends_one(live: Live, session: str) -> None:
+    response = ask(live, "openfang:coder", key=minted(live, "coder", session=session))
+
+    assert response.status_code == 401
+    assert response.json()["error"] == {
+        "message": "You have signed out of the admin. Sign in and reload the page.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "invalid_api_key",
+    }
 
 
 def test_the_api_answers_a_pass_on_a_server_with_keys_and_notes_who_asked(guarded: Live, upstream: Upstream) -> None:

@@ -24,7 +24,7 @@ lab.save()
 """
 LOG_IN = """
 from django.contrib.sessions.models import Session
-from openfang_site.security.sessions import SessionStore
+from agents.sessions import SessionStore
 store = SessionStore()
 store["_auth_user_id"] = "1"
 store.save()

@@ -9,7 +9,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from openfang_site.security.sessions import SessionStore
+from agents.sessions import SessionStore
 
 pytestmark = pytest.mark.django_db
 

@@ -16,6 +16,11 @@ def digest(session_key: str) -> str:
     return hashlib.sha256(session_key.encode()).hexdigest()[:LENGTH]
 
 
+def is_open(key_digest: str) -> bool:
+    """Say whether the session of this digest has neither ended nor expired."""
+    return Session.objects.filter(session_key=key_digest, expire_date__gt=timezone.now()).exists()
+
+
 class SessionStore(db.SessionStore):
     """Django's sessions in the database, stored and found by the digest of their key."""
 
