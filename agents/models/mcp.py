@@ -65,7 +65,8 @@ class McpServer(Served):
     )
     enabled = models.BooleanField(default=True, help_text="Agents do not have the tools of a disabled server.")
     tools = models.JSONField(default=list, editable=False)
-    tools_left_out = models.JSONField(default=list, editable=False)  # [{"name": ..., "reason": ...}]
+    # For servers of an older version that add rows to the same database, it has a default there as well.
+    tools_left_out = models.JSONField(default=list, db_default=[], editable=False)  # [{"name": ..., "reason": ...}]
     tools_read_at = models.DateTimeField(null=True, editable=False)
     tools_stale = models.BooleanField(
         "tools have changed", default=False, editable=False, help_text="The server has said so since they were read."
