@@ -14,10 +14,7 @@ from agents.usage.spending import Spending, call_tokens
 
 
 class Admission:
-    """One run's way past the limits. `refused` is true until it is admitted: then there is a row to be closed.
-
-    A run within another, `nested`, is no parallel request of its own; its tokens count when it is over.
-    """
+    """One run's way past the limits. `refused` is true until it is admitted: then there is a row to be closed."""
 
     def __init__(
         self,
@@ -28,13 +25,11 @@ class Admission:
         models: tuple[ModelSpec, ...],
         request: RunRequest,
         caller: Caller,
-        nested: bool,
     ) -> None:
         self.refused = True
         self._ledger = ledger
         self._models = models
         self._allowance = caller.allowance
-        self._nested = nested
         self._messages = [Message("system", agent.system_prompt), *request.messages]
         self._max_tokens = settled_parameters(agent, request.parameters).max_tokens
         self._spending: Spending | None = None
@@ -49,7 +44,7 @@ class Admission:
         """
         limited = self._allowance is not None or self._spending is not None
         usage = call_tokens(self._messages, self._models, self._max_tokens) if limited and not free else Usage()
-        if self._allowance is not None and not self._nested:
+        if self._allowance is not None:
             await self._allowance.take(usage.prompt_tokens + usage.completion_tokens)
         try:
             if self._spending is not None and not free:
@@ -58,7 +53,7 @@ class Admission:
             await self._ledger.open(row, self._hold)
         except BudgetExceeded:
             self.refused = True
-            if self._allowance is not None and not self._nested:
+            if self._allowance is not None:
                 await self._allowance.settle(0)
             raise
 
@@ -78,7 +73,7 @@ class Admission:
             self._hold.used = self._spending.used(recording.steps)
         if self._allowance is not None:
             used = recording.usage.prompt_tokens + recording.usage.completion_tokens
-            await (self._allowance.add(used) if self._nested else self._allowance.settle(used))
+            await self._allowance.settle(used)
         if later:
             self._ledger.close_later(recording.row, recording.steps, recording.conversation, self._hold)
         else:

@@ -1,12 +1,13 @@
 """What a run can fail with.
 
 AgentError
-├── RequestConflict(code)             an Idempotency-Key came with another body, or while its first request still runs
+├── RequestConflict(code)             an Idempotency-Key or an earlier run of the request is in the way
 ├── PassEnded                         the playground's pass is of somebody who has signed out
 ├── AgentNotFound                     the caller named an agent that is not there or not theirs
 ├── InvalidRequest(param, code)       the caller asked for something that cannot be run
 │   └── ContextLengthExceeded         the conversation is longer than the model can read
 ├── RunTimeout                        the run reached its agent's time limit
+├── AskLimitReached                   the agents asked for one request have made all the calls they may
 ├── ToolLoop                          the model kept making the same tool call
 ├── RunFailed                         the server failed in an unforeseen way
 ├── RunAbandoned                      the caller left before the answer was complete
@@ -65,7 +66,7 @@ class AgentNotFound(AgentError):
 
 
 class RequestConflict(AgentError):
-    """An Idempotency-Key that cannot be used; `code` tells whether it is reused or still in use."""
+    """A request that cannot begin because of an earlier one with its Idempotency-Key or its body; `code` says why."""
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
@@ -91,6 +92,10 @@ class ContextLengthExceeded(InvalidRequest):
 
 class RunTimeout(AgentError):
     code = "run_timeout"
+
+
+class AskLimitReached(AgentError):
+    code = "ask_limit_reached"
 
 
 class ToolLoop(AgentError):

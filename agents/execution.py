@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -10,15 +11,18 @@ from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
-from django.utils import timezone
+from msgspec.structs import replace
 
 from agents import runner, transcripts
 from agents.admission import Admission
+from agents.asking import Asker, Asking
+from agents.digests import Digests
 from agents.errors import (
     AgentError,
     ProviderRefused,
     RunAbandoned,
     RunFailed,
+    RunTimeout,
     ServerStopped,
     ToolFailed,
     UsageNotRecorded,
@@ -27,10 +31,9 @@ from agents.history import PastTurn, restored, runs_in
 from agents.models import Status, UsageRecord
 from agents.models.usage import time_ordered_uuid
 from agents.providers.attempts import ask
-from agents.requests import Caller, RunRequest, able_models, instructed, settled_parameters
-from agents.resumption import Beginning, Resumption
+from agents.requests import Caller, RunRequest, able_models, instructed, opening_row, settled_parameters
+from agents.resumption import Beginning, Claim, Resumption
 from agents.snapshot import Snapshot
-from agents.sql.rows import new_row
 from agents.tools import built_in_tools
 from agents.tools.context import RunContext
 from agents.tools.mcp import McpPool
@@ -53,8 +56,6 @@ from agents.usage.ledger import Ledger
 from agents.usage.recording import Recording
 
 logger = logging.getLogger(__name__)
-
-DEEPEST_ASK = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,7 @@ class Run:
         request: RunRequest,
         caller: Caller,
         *,
-        parent_id: UUID | None = None,
-        depth: int = 0,
+        asker: Asker | None = None,
     ) -> None:
         self.replayed = False
         self.record: UsageRecord | None = None
@@ -89,8 +89,8 @@ class Run:
         self._agent = agent
         self._request = request
         self._caller = caller
-        self._parent_id = parent_id
-        self._depth = depth
+        self._asking = Asking(agent, caller, request.id, asker)
+        self._deadline = math.inf
         self._models = able_models(agent, request)
         mcp_tools = parts.snapshot().mcp_tools(agent) if agent.takes_tools else ()
         self._missing_tools = parts.mcp.notice_for(mcp_tools)
@@ -98,6 +98,8 @@ class Run:
         if agent.takes_tools:
             self._tools = [*built_in_tools(agent.tools), *parts.mcp.tools_for(mcp_tools)]
         self._origin = Origin(request.id, agent.id, caller.scope, "", request.idempotency_key)
+        self._claim: Claim | None = None
+        self._digests: Digests | None = None
         self._admission = Admission(
             parts.ledger,
             parts.snapshot(),
@@ -105,9 +107,9 @@ class Run:
             models=self._models,
             request=request,
             caller=caller,
-            nested=depth > 0,
         )
         self._past = PastRun()
+        self._replayed_turns = 0
         self._said: list[str] = []
         self._reasoned: list[str] = []
 
@@ -120,12 +122,17 @@ class Run:
         error: AgentError | None = RunFailed("The server failed to answer this request.")
         try:
             await self._admission.enter(recording.row, free=self.replayed)
+            if self._claim is not None:
+                self._parts.resumption.admit(self._claim)
             answer = beginning.answer
             events = self._run(beginning.turns) if answer is None else beginning.replay(answer)
             async with aclosing(events):
                 async for event in events:
                     if type(event) is LLMCallStarted:
+                        await self._asking.before_llm_call()
                         await self._admission.before_call(recording.steps, event)
+                    elif type(event) is CallsMade:
+                        self._asking.before_tool_calls(event)
                     recording.observe(event)
                     if not self.replayed:
                         self._remember(event)
@@ -139,35 +146,33 @@ class Run:
             error = RunAbandoned("The client left before the answer was complete.")
             raise
         finally:
-            await self._end(recording, error, beginning)
+            await self._end(recording, error)
         yield Finished(recording.finish_reason, answer.usage if answer else recording.usage)
 
     async def _beginning(self) -> Beginning:
         """Look for an earlier run of this request, if there can be one whose tool calls matter."""
         if not (self._request.idempotency_key or self._tools) or not settings.OPENFANG_TRANSCRIPT_HOURS:
-            return Beginning([])
-        self._origin = Origin(
-            self._request.id,
-            self._agent.id,
-            self._caller.scope,
-            self._request.body_digest,
-            self._request.idempotency_key,
-        )
-        beginning = await self._parts.resumption.beginning(self._origin)
+            return Beginning()
+        self._digests = self._request.digests()
+        self._origin = replace(self._origin, body_digest=self._digests.current, old_digest=self._digests.old)
+        self._claim = await self._parts.resumption.arrive(self._origin)
+        beginning = self._claim.beginning
         self.replayed = beginning.answer is not None
+        self._past = PastRun(list(beginning.turns), taken=beginning.taken)
+        self._replayed_turns = len(beginning.turns)
         return beginning
 
     async def _run(self, turns: list[PastTurn]) -> AsyncGenerator[Event, None]:
-        """Run the loop, from where an earlier run of the same request has come to."""
+        """Run the loop, resuming where an earlier run of the same request stopped."""
         agent, request = self._agent, self._request
         if not self._models:
             raise ProviderRefused(f"The agent {agent.name!r} has no model, and this server has no default model.")
         messages = await self._messages()
-        deadline = asyncio.get_running_loop().time() + agent.run_timeout
+        self._deadline = self._asking.deadline(agent.run_timeout)
         parameters = settled_parameters(agent, request.parameters)
-        model_request = ModelRequest(messages, deadline, parameters=parameters, span=request.span)
+        model_request = ModelRequest(messages, self._deadline, parameters=parameters, span=request.span)
         asking = partial(ask, self._parts.provider, self._models)
-        async with aclosing(runner.run(agent, model_request, asking, self._toolbox(deadline), turns)) as events:
+        async with aclosing(runner.run(agent, model_request, asking, self._toolbox(), turns)) as events:
             async for event in events:
                 yield event
 
@@ -179,13 +184,13 @@ class Run:
             past = await self._parts.ledger.perform(look_up)
         return instructed(self._agent, restored(messages, past), self._missing_tools)
 
-    def _toolbox(self, deadline: float) -> RunTools:
+    def _toolbox(self) -> RunTools:
         context = RunContext(
             agent=self._agent,
             scope=f"{self._caller.scope}/{self._request.end_user}",
             workspaces=self._parts.workspaces,
-            deadline=deadline,
-            depth=self._depth,
+            deadline=self._deadline,
+            depth=self._asking.depth,
             ask_agent=self._ask_agent,
             key_id=self._caller.key.id if self._caller.key else None,
         )
@@ -195,33 +200,30 @@ class Run:
 
     async def _ask_agent(self, name: str, question: str) -> str:
         """Have another agent answer a question, in a run of its own that is recorded under this one."""
-        if self._depth >= DEEPEST_ASK:
-            raise ToolFailed(f"Agents may ask each other at most {DEEPEST_ASK} deep. Answer yourself.")
-        snapshot, key = self._parts.snapshot(), self._caller.key
-        agent = snapshot.find(name, key)
-        if agent is None or agent.id == self._agent.id:
-            known = ", ".join(other.name for other in snapshot.visible(key) if other.id != self._agent.id)
-            raise ToolFailed(f"There is no agent {name[:64]!r} to ask. Agents you may ask: {known or 'none'}.")
-        request = RunRequest(
+        agent = self._asking.find(self._parts.snapshot(), name)
+        asker = self._asking.asker(self._deadline)
+        try:
+            run = Run(self._parts, agent, self._question(name, question), self._caller.asking(), asker=asker)
+            async with asker.place, aclosing(run.events()) as events:
+                return "".join([event.text async for event in events if isinstance(event, Delta)])
+        except AgentError as error:
+            raise ToolFailed(f"The agent {agent.name} could not answer: {error}") from error
+
+    def _question(self, agent: str, question: str) -> RunRequest:
+        return RunRequest(
             id=time_ordered_uuid(),
             endpoint="agent_ask",
-            requested_model=name,
+            requested_model=agent,
             streamed=False,
             messages=[Message("user", question)],
             http_status=lambda error: 200 if error is None else 500,
             tools=[],
             parameters=Parameters(),
             end_user=self._request.end_user,
-            # The same in a repetition of this request, so that what the other agent's tools have done is taken up, too.
-            body=f"{self._request.body_digest}\n{question}".encode(),
+            # The same in a repeat of this request, so that what the other agent's tools have done is taken over, too.
+            asked_as=self._digests.asking(question) if self._digests else None,
             caller_span=self._request.span,
         )
-        try:
-            run = Run(self._parts, agent, request, self._caller, parent_id=self._request.id, depth=self._depth + 1)
-            async with aclosing(run.events()) as events:
-                return "".join([event.text async for event in events if isinstance(event, Delta)])
-        except AgentError as error:
-            raise ToolFailed(f"The agent {agent.name} could not answer: {error}") from error
 
     def _remember(self, event: Event) -> None:
         """Keep what a repetition or a continuation of this request would need."""
@@ -231,6 +233,9 @@ class Run:
                 self._reasoned.append(event.reasoning)
         elif isinstance(event, CallsMade):
             self._said.clear()
+            if self._replayed_turns:  # the turns taken over are known, and get their results from the loop
+                self._replayed_turns -= 1
+                return
             turn = PastTurn(event.message, [call.id for call in event.executed], dict(event.results))
             self._past.turns.append(turn)
             if turn.complete and any(past.executed or past.message.attached for past in self._past.turns):
@@ -243,51 +248,49 @@ class Run:
         """Have the transcript saved as it is when the writer comes to it: once, however many calls end before that."""
         self._parts.ledger.post(partial(transcripts.save, self._origin, self._past), key=self._origin.run_id)
 
-    async def _end(self, recording: Recording, error: AgentError | None, beginning: Beginning) -> None:
+    async def _end(self, recording: Recording, error: AgentError | None) -> None:
         """Commit the closing row, also when the request is being cancelled meanwhile; what was refused has none."""
         if self._admission.refused:
-            self._parts.resumption.ended(self._origin)
+            self._let_go()
             return
-        if isinstance(error, RunAbandoned) and self._parts.cancelling():
-            error = ServerStopped("The server stopped before the answer was complete.")
+        error = self._meant_by(error)
         status = Status.OK if error is None else Status.FAILED
         if isinstance(error, RunAbandoned):
             status = Status.CANCELLED
-        if error is None and self._request.idempotency_key and beginning.answer is None:
-            text, reasoning = "".join(self._said), "".join(self._reasoned)
-            self._past.answer = PastAnswer(text, reasoning, recording.finish_reason, recording.usage)
-            self._keep()
+        if error is None and not self.replayed:
+            self._answered(recording)
         code = error.code if error else ""
         recording.close(status, http_status=self._request.http_status(error), error_code=code)
         if isinstance(error, UsageNotRecorded):
             await self._admission.leave(recording, later=True)
-            self._parts.resumption.ended(self._origin)
+            self._let_go()
             return
         closing = asyncio.ensure_future(self._admission.leave(recording))
-        closing.add_done_callback(lambda _: self._parts.resumption.ended(self._origin))
+        closing.add_done_callback(lambda _: self._let_go())
         await asyncio.shield(closing)
 
+    def _meant_by(self, error: AgentError | None) -> AgentError | None:
+        """Return what ended the run: a cancellation is the client's leaving unless the server or the time caused it."""
+        if not isinstance(error, RunAbandoned):
+            return error
+        if self._parts.cancelling():
+            return ServerStopped("The server stopped before the answer was complete.")
+        if self._asking.depth and asyncio.get_running_loop().time() >= self._deadline:
+            return RunTimeout("The run reached its time limit.")
+        return error
+
+    def _answered(self, recording: Recording) -> None:
+        if self._request.idempotency_key:
+            text, reasoning = "".join(self._said), "".join(self._reasoned)
+            self._past.answer = PastAnswer(text, reasoning, recording.finish_reason, recording.usage)
+            self._keep()
+        if self._claim is not None:
+            self._parts.resumption.answered(self._claim)
+
+    def _let_go(self) -> None:
+        if self._claim is not None:
+            self._parts.resumption.end(self._claim)
+
     def _opening_row(self) -> UsageRecord:
-        request, agent, key = self._request, self._agent, self._caller.key
-        return new_row(
-            UsageRecord,
-            id=request.id,
-            started_at=timezone.now(),
-            worker_id=self._parts.ledger.worker_id,
-            agent_id=agent.id,
-            agent_name=agent.name,
-            api_key_id=key.id if key else None,
-            api_key_name=key.name if key else "",
-            parent_id=self._parent_id,
-            endpoint=request.endpoint,
-            streamed=request.streamed,
-            requested_model=_storable(request.requested_model),
-            client_address=self._caller.address[:64],
-            user_agent=_storable(self._caller.user_agent),
-            end_user=_storable(request.end_user),
-        )
-
-
-def _storable(text: str) -> str:
-    """Return a client's text as it fits a column: cut, and without the NUL that PostgreSQL refuses."""
-    return text.replace("\x00", "")[:200]
+        worker_id, parent_id = self._parts.ledger.worker_id, self._asking.parent_id
+        return opening_row(self._request, self._agent, self._caller, worker_id=worker_id, parent_id=parent_id)

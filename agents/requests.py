@@ -1,16 +1,19 @@
 """What a client asks of an agent, and what of it holds."""
 
-import hashlib
 from collections.abc import Callable
 from uuid import UUID
 
 from django.conf import settings
+from django.utils import timezone
 from msgspec import Struct
 from msgspec.structs import replace
 
+from agents.digests import Digests, digests_of
 from agents.errors import AgentError, InvalidRequest
 from agents.keyring import KeySpec
 from agents.limits.allowance import Allowance
+from agents.models import UsageRecord
+from agents.sql.rows import new_row
 from agents.tracing import Span, span_of_run
 from agents.types import AgentSpec, Message, ModelSpec, Parameters, TextPart, ToolSpec
 
@@ -28,13 +31,17 @@ class Caller(Struct, frozen=True):
         """Return the name under which things are kept for this caller and shown to no other."""
         return f"key:{self.key.id}" if self.key else f"address:{self.address}"
 
+    def asking(self) -> "Caller":
+        """Return the caller as it asks another agent: those tokens count, and its place is one of the tree's."""
+        return replace(self, allowance=self.allowance and self.allowance.of_tokens())
+
 
 class RunRequest(Struct):
     """What a client asks of an agent.
 
     `body` is the request as it came; `image_at` is the place of the first image in it. `http_status` tells what status
     the client gets to see for an error, or for None, so that the usage row can say it. `caller_span` is what the client
-    says of the trace that it writes.
+    says of the trace that it writes. `asked_as` is what recognises a question of another agent, which has no body.
     """
 
     id: UUID
@@ -48,6 +55,7 @@ class RunRequest(Struct):
     end_user: str = ""
     image_at: str | None = None
     body: bytes = b""
+    asked_as: Digests | None = None
     idempotency_key: str = ""
     caller_span: Span | None = None
 
@@ -56,9 +64,37 @@ class RunRequest(Struct):
         """The span of this run, under which those of its calls stand; None if no traces are written."""
         return span_of_run(self.id, self.caller_span) if settings.OPENFANG_TRACES else None
 
-    @property
-    def body_digest(self) -> str:
-        return hashlib.sha256(self.body).hexdigest()
+    def digests(self) -> Digests:
+        """Return what recognises a repeat of this request. Of a long body that takes a moment."""
+        return self.asked_as or digests_of(self.body, self.end_user)
+
+
+def opening_row(
+    request: RunRequest, agent: AgentSpec, caller: Caller, *, worker_id: UUID, parent_id: UUID | None
+) -> UsageRecord:
+    """Return the usage row of a run that begins now."""
+    return new_row(
+        UsageRecord,
+        id=request.id,
+        started_at=timezone.now(),
+        worker_id=worker_id,
+        agent_id=agent.id,
+        agent_name=agent.name,
+        api_key_id=caller.key.id if caller.key else None,
+        api_key_name=caller.key.name if caller.key else "",
+        parent_id=parent_id,
+        endpoint=request.endpoint,
+        streamed=request.streamed,
+        requested_model=_storable(request.requested_model),
+        client_address=caller.address[:64],
+        user_agent=_storable(caller.user_agent),
+        end_user=_storable(request.end_user),
+    )
+
+
+def _storable(text: str) -> str:
+    """Return a client's text as it fits a column: cut, and without the NUL that PostgreSQL refuses."""
+    return text.replace("\x00", "")[:200]
 
 
 def able_models(agent: AgentSpec, request: RunRequest) -> tuple[ModelSpec, ...]:

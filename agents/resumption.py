@@ -1,31 +1,61 @@
-"""Going on with what an earlier request has begun: a repeated request must not repeat what its tools have done."""
+"""Repeated requests: what each may take over from earlier runs, so that no finished tool call runs twice.
+
+A request whose earlier runs matter holds a `Claim`. This is all that can become of it:
+
+    arrived ──> waiting    an earlier run of the same request is cleaning up in this process; LEAVING_SECONDS at most
+            ──> refused    409: its Idempotency-Key is in use, or was used for another request
+            ──> claimed    it has its key, if it sent one, and knows where to begin
+    claimed ──> released   429, 503 or the client left before it was admitted: as if it had never come
+            ──> running    it is admitted and has a usage row
+    running ──> ended      its row is closed, or the server gave up closing it
+
+An Idempotency-Key has one holder, a transcript. What the next request with the key finds depends on the holder's row:
+
+    no holder, or it expired                         the key is claimed
+    another body                                     refused, for good
+    running; or no row yet, within OPENING           refused, for now
+    answered                                         the answer is replayed
+    failed, cancelled, lost; or no row after OPENING  the key and the finished turns are taken over
+"""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
+from datetime import timedelta
+from enum import Enum
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.db import IntegrityError
+from django.utils import timezone
 from msgspec import Struct, field
 
 from agents import transcripts
-from agents.errors import RequestConflict
+from agents.errors import RequestConflict, UsageNotRecorded
 from agents.history import PastTurn
-from agents.models import Status
+from agents.limits.turns import own_turn
+from agents.models import Status, Transcript, UsageRecord
 from agents.transcripts import Origin, PastAnswer, PastRun
 from agents.types import CallsMade, Delta, Event, Finished
 from agents.usage.ledger import Ledger
 
-# For a run on another worker, whose client has probably left it: nobody here knows whether it is about to end.
+LEAVING_SECONDS = 10.0  # closing a row takes milliseconds; a tool that is being stopped may take a few seconds
+# A run on another worker whose client has probably left: this worker cannot see whether it is about to end.
 ENDING_SECONDS, ENDING_PAUSE = 1.0, 0.05
+# From claiming a key to the usage row. Past the first, the request gives up; past the second, others take its key.
+ADMISSION_SECONDS = 10.0
+OPENING = timedelta(seconds=20)
 
 
 class Beginning(Struct):
-    """Where a run begins: with the turns of a run that broke or, with `answer`, at the end."""
+    """Where a run begins: with the turns of a run that broke or, with `answer`, at the end.
 
-    turns: list[PastTurn]
+    `taken` are the broken runs whose turns these are.
+    """
+
+    turns: list[PastTurn] = field(default_factory=list)
     answer: PastAnswer | None = None
+    taken: list[UUID] = field(default_factory=list)
 
     async def replay(self, answer: PastAnswer) -> AsyncGenerator[Event, None]:
         """Yield a finished run once more."""
@@ -41,69 +71,158 @@ class Beginning(Struct):
         yield Finished(answer.finish_reason)
 
 
-class UnderWay(Struct, eq=False):
-    """A run of this process, the task that drives it, and the event that says that its row is closed."""
+class State(Enum):
+    CLAIMED, RUNNING, ENDED = "claimed", "running", "ended"
 
-    run_id: UUID
-    task: "asyncio.Task[Any] | None"
+
+class Claim(Struct, eq=False):
+    """A request's hold on its Idempotency-Key and on what its repeats find, from `arrive` to `end`."""
+
+    origin: Origin
+    beginning: Beginning
+    task: "asyncio.Task[Any] | None"  # the run is driven by it
+    since: float
+    state: State = State.CLAIMED
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def leaving(self) -> bool:
+        return self.task is not None and self.task.cancelling() > 0
 
 
 class Resumption:
-    """Knows the runs of this process that are still cleaning up, and finds what earlier runs have left."""
+    """The claims of this process, several at once for the same request, and the way to a new one."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._under_way: dict[tuple[str, str], UnderWay] = {}
+        self._claims: dict[tuple[UUID, str, str], set[Claim]] = {}
 
-    async def beginning(self, origin: Origin) -> Beginning:
-        """Return where a request's run begins. Raises RequestConflict for an Idempotency-Key that cannot be used."""
-        earlier = self._under_way.get((origin.scope, origin.body_digest))
-        if earlier is not None and earlier.task is not None and earlier.task.cancelling():
-            await earlier.ended.wait()
-        if origin.idempotency_key:
-            beginning = await self._under_key(origin)
-        else:
-            beginning = Beginning(await self._broken_turns(origin))
-        self._under_way[(origin.scope, origin.body_digest)] = UnderWay(origin.run_id, asyncio.current_task())
-        return beginning
+    async def arrive(self, origin: Origin) -> Claim:
+        """Return a request's claim. Raises RequestConflict if its Idempotency-Key, or this moment, is taken."""
+        if self._leaving(origin):
+            await self._until_none_leaves(origin)
+        since = asyncio.get_running_loop().time()
+        beginning = await (self._with_key(origin) if origin.idempotency_key else self._after_a_break(origin))
+        claim = Claim(origin, beginning, asyncio.current_task(), since)
+        self._claims.setdefault(origin.request, set()).add(claim)
+        return claim
 
-    def ended(self, origin: Origin) -> None:
-        """Let repetitions of this run's request go on, which wait until it has cleaned up."""
-        under_way = self._under_way.get((origin.scope, origin.body_digest))
-        if under_way is not None and under_way.run_id == origin.run_id:
-            under_way.ended.set()
-            del self._under_way[(origin.scope, origin.body_digest)]
+    def admit(self, claim: Claim) -> None:
+        """Note that a claim's run has its usage row. Raises UsageNotRecorded if others may think it dead by now."""
+        if claim.origin.idempotency_key and asyncio.get_running_loop().time() - claim.since > ADMISSION_SECONDS:
+            raise UsageNotRecorded("The server took too long to admit this request. Send it again.")
+        claim.state = State.RUNNING
 
-    async def _broken_turns(self, origin: Origin) -> list[PastTurn]:
-        """Return what an earlier run of the same request has left if it broke, on whichever worker."""
-        deadline = time.monotonic() + ENDING_SECONDS
-        while (earlier := await self._ledger.perform(partial(transcripts.earlier_run, origin))) is not None:
-            if earlier.broke:
-                return earlier.turns
-            elsewhere = earlier.status == Status.RUNNING and earlier.worker_id != self._ledger.worker_id
-            if not elsewhere or time.monotonic() > deadline:
+    def answered(self, claim: Claim) -> None:
+        """Offer the turns that a run took over to no repeat any more: they are part of an answer now."""
+        if claim.beginning.taken:
+            self._ledger.post(partial(transcripts.withdraw, claim.beginning.taken))
+
+    def end(self, claim: Claim) -> None:
+        """Let go of a claim, and of its key unless its run has a usage row; repeats that waited for it go on."""
+        if claim.state is State.CLAIMED and claim.origin.idempotency_key:
+            self._ledger.post(partial(release_key, claim.origin))
+        claim.state = State.ENDED
+        claims = self._claims.get(claim.origin.request, set())
+        claims.discard(claim)
+        if not claims:
+            self._claims.pop(claim.origin.request, None)
+        claim.ended.set()
+
+    def _leaving(self, origin: Origin) -> Claim | None:
+        return next((claim for claim in self._claims.get(origin.request, ()) if claim.leaving), None)
+
+    async def _until_none_leaves(self, origin: Origin) -> None:
+        try:
+            async with asyncio.timeout(LEAVING_SECONDS):
+                while claim := self._leaving(origin):
+                    await claim.ended.wait()
+        except TimeoutError:
+            raise RequestConflict(
+                "An earlier run of this request is still being stopped. Send it again.", code="request_still_ending"
+            ) from None
+
+    async def _after_a_break(self, origin: Origin) -> Beginning:
+        """Begin with what an earlier run of the same request left if it broke, on whichever worker."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + ENDING_SECONDS
+        while True:
+            earlier = await self._ledger.perform(partial(transcripts.earlier_runs, origin))
+            if not earlier.running_beside(self._ledger.worker_id) or loop.time() > deadline:
                 break
             await asyncio.sleep(ENDING_PAUSE)
-        return []
+        if earlier.broken is None:
+            return Beginning()
+        run = await self._ledger.perform(partial(transcripts.read, earlier.broken))
+        return Beginning() if run is None else Beginning(run.turns, taken=[*run.taken, earlier.broken])
 
-    async def _under_key(self, origin: Origin) -> Beginning:
-        holder = await self._ledger.perform(partial(transcripts.claim, origin))
+    async def _with_key(self, origin: Origin) -> Beginning:
+        try:
+            beginning, refusal = await self._ledger.perform(partial(claim_key, origin))
+        except BaseException:
+            # The client left, or the wait was too long: the key may have been claimed all the same.
+            self._ledger.post(partial(release_key, origin))
+            raise
+        if refusal is not None:
+            raise refusal
+        return beginning
+
+
+# The transitions of a key run in the ledger's thread, each in one transaction that no other process interrupts.
+
+
+def claim_key(origin: Origin) -> tuple[Beginning, RequestConflict | None]:
+    """Make a request the holder of its Idempotency-Key, or return its answer or why it is refused."""
+    held = Transcript.objects.filter(scope=origin.scope, idempotency_key=origin.idempotency_key)
+    try:
+        with own_turn():
+            held.filter(expires_at__lte=timezone.now()).delete()
+            holder = held.first()
+            if holder is None:
+                transcripts.save(origin, PastRun())
+                return Beginning(), None
+            if holder.agent_id != origin.agent_id or holder.body_digest not in origin.digests:
+                return Beginning(), _reused()
+            run = transcripts.decoded(holder.pk, holder.content) or PastRun()
+            status = _status_of(holder)
+            if status == Status.RUNNING:
+                return Beginning(), _in_use()
+            if status == Status.OK and run.answer is not None:
+                return Beginning(run.turns, run.answer), None
+            taken = [*run.taken, holder.pk]
+            held.update(idempotency_key="")
+            transcripts.save(origin, PastRun(run.turns, taken=taken))
+            return Beginning(run.turns, taken=taken), None
+    except IntegrityError:  # a server of an earlier version claims keys without waiting for its turn
+        return Beginning(), _in_use()
+
+
+def release_key(origin: Origin) -> None:
+    """Undo `claim_key`: forget the request and give the key back to the run that it was taken from."""
+    with own_turn():
+        holder = Transcript.objects.filter(id=origin.run_id, idempotency_key=origin.idempotency_key).first()
         if holder is None:
-            return Beginning([])
-        found = await self._ledger.perform(partial(transcripts.run_under_key, holder, origin))
-        status, run, same_body = found or (Status.LOST, PastRun(), True)
-        in_use = RequestConflict(
-            "The first request with this Idempotency-Key is still being answered.", code="idempotency_key_in_use"
-        )
-        if not same_body:
-            raise RequestConflict(
-                "This Idempotency-Key was used with another request body.", code="idempotency_key_reused"
-            )
-        if status == Status.RUNNING:
-            raise in_use
-        if status == Status.OK and run.answer is not None:
-            return Beginning(run.turns, run.answer)
-        if not await self._ledger.perform(partial(transcripts.take_over, holder, origin, run.turns)):
-            raise in_use
-        return Beginning(run.turns)
+            return
+        run = transcripts.decoded(holder.pk, holder.content)
+        holder.delete()
+        if run is not None and run.taken:
+            before = Transcript.objects.filter(id=run.taken[-1], scope=origin.scope)
+            before.update(idempotency_key=origin.idempotency_key)
+
+
+def _status_of(holder: Transcript) -> Status:
+    status = UsageRecord.objects.filter(id=holder.pk).values_list("status", flat=True).first()
+    if status is None:
+        # Its process died between the claim and the usage row, unless it is about to write that.
+        return Status.LOST if holder.created_at < timezone.now() - OPENING else Status.RUNNING
+    return Status(status)
+
+
+def _in_use() -> RequestConflict:
+    return RequestConflict(
+        "The first request with this Idempotency-Key is still being answered.", code="idempotency_key_in_use"
+    )
+
+
+def _reused() -> RequestConflict:
+    return RequestConflict("This Idempotency-Key was used with another request body.", code="idempotency_key_reused")

@@ -30,6 +30,7 @@ TABLE: list[tuple[type[Exception], int, str]] = [
     (errors.BudgetExceeded, 429, "insufficient_quota"),
     (errors.LimitsUnavailable, 503, API),
     (errors.RunTimeout, 504, API),
+    (errors.AskLimitReached, 502, API),
     (errors.ToolLoop, 502, API),
     (errors.RunAbandoned, 499, API),
     (errors.ServerStopped, 503, API),

@@ -56,6 +56,11 @@ OPENFANG_SHELL_UNSANDBOXED = env_bool("OPENFANG_SHELL_UNSANDBOXED", False)
 OPENFANG_ENCLOSE_PROGRAMS = env_bool("OPENFANG_ENCLOSE_PROGRAMS", True)
 OPENFANG_SHELL_NETWORK = env_bool("OPENFANG_SHELL_NETWORK", False)
 OPENFANG_TRANSCRIPT_HOURS = env_int("OPENFANG_TRANSCRIPT_HOURS", 24, low=0, high=24 * 30)
+# What one request may have agents ask of other agents, with all that those ask in turn.
+OPENFANG_ASK_RUNS = env_int("OPENFANG_ASK_RUNS", 32, low=0, high=10_000)
+OPENFANG_ASK_PARALLEL = env_int("OPENFANG_ASK_PARALLEL", 4, low=1, high=1000)
+OPENFANG_ASK_LLM_CALLS = env_int("OPENFANG_ASK_LLM_CALLS", 128, low=0, high=100_000)
+OPENFANG_ASK_TOOL_CALLS = env_int("OPENFANG_ASK_TOOL_CALLS", 256, low=0, high=100_000)
 OPENFANG_KEEP_TOOL_ARGUMENTS = env_bool("OPENFANG_KEEP_TOOL_ARGUMENTS", False)
 # Days that prompts and answers are kept, encrypted; 0: they are not stored.
 OPENFANG_STORE_CONTENT_DAYS = env_int("OPENFANG_STORE_CONTENT_DAYS", 0, low=0, high=3650)

@@ -26,6 +26,7 @@ class Allowance:
         self._minute: Minute | None = None
         self._taken = 0
         self._slot = ""
+        self._more_slots: list[str] = []
         self._used_by_others: int | None = None
 
     @property
@@ -53,10 +54,27 @@ class Allowance:
         if self._slot and shared():
             renewals.hold(self._slots, self._slot)
 
+    async def take_another(self) -> bool:
+        """Take one more parallel request, given back with the first; false if the key has none left."""
+        if not self._parallel_requests:
+            return True
+        slot = ""
+        with suppress(LimitsUnavailable):
+            slot = await ask_cache(self._take_another)
+        if slot and shared():
+            renewals.hold(self._slots, slot)
+        return bool(slot)
+
+    def of_tokens(self) -> "Allowance | None":
+        """Return an allowance of the same key for a run within this request's, which takes tokens alone."""
+        limit = self._tokens_per_minute
+        return Allowance(self._name, tokens_per_minute=limit) if limit else None
+
     async def settle(self, used: int) -> None:
-        """Give back the parallel request, and correct the tokens taken to those used."""
+        """Give back the parallel requests, and correct the tokens taken to those used."""
         if self._minute is None:
             return
+        await self._give_back_more()
         minute, slot, more = self._minute, self._slot, used - self._taken
         self._slot, self._taken = "", used
         if not self._tokens_per_minute:
@@ -68,11 +86,18 @@ class Allowance:
             with suppress(LimitsUnavailable):
                 await ask_cache(lambda: store().give_back(self._slots, slot, minute.key("tokens"), more))
 
-    async def add(self, used: int) -> None:
-        """Count tokens of a run within this request's run."""
-        if self._tokens_per_minute:
+    async def _give_back_more(self) -> None:
+        more, self._more_slots = self._more_slots, []
+        for slot in more:
+            renewals.let_go(self._slots, slot)
             with suppress(LimitsUnavailable):
-                await ask_cache(lambda: minute_of(self._name).add("tokens", used))
+                await ask_cache(partial(store().give_back, self._slots, slot, "", 0))
+
+    def _take_another(self) -> str:
+        taken = store().take(self._slots, self._parallel_requests, "", 0, 0)
+        if taken.slot:
+            self._more_slots.append(taken.slot)  # here, so that it is given back even if the request ends meanwhile
+        return taken.slot
 
     def _take(self, tokens: int) -> None:
         self._minute = minute = minute_of(self._name)

@@ -61,11 +61,11 @@ async def test_it_waits_for_a_run_on_another_worker_and_takes_up_its_turns(
     run_id = await runs_on(ledger, await another_worker(ledger))
     looked = asyncio.Event()
     monkeypatch.setattr(asyncio, "sleep", noting(looked))
-    beginning = asyncio.create_task(Resumption(ledger).beginning(origin()))
+    beginning = asyncio.create_task(Resumption(ledger).arrive(origin()))
     await looked.wait()
     assert not beginning.done()
     await ledger.perform(lambda: UsageRecord.objects.filter(id=run_id).update(status=Status.CANCELLED))
-    assert (await beginning).turns == [TURN]
+    assert (await beginning).beginning.turns == [TURN]
 
 
 def noting(happened: asyncio.Event) -> Callable[[float], object]:
@@ -82,7 +82,7 @@ def noting(happened: asyncio.Event) -> Callable[[float], object]:
 async def test_it_waits_for_no_run_that_goes_on(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(resumption, "ENDING_SECONDS", 0.0)
     await runs_on(ledger, await another_worker(ledger))
-    assert (await Resumption(ledger).beginning(origin())).turns == []
+    assert (await Resumption(ledger).arrive(origin())).beginning.turns == []
 
 
 async def test_it_waits_for_no_run_of_its_own_worker_whose_client_is_there(
@@ -90,4 +90,4 @@ async def test_it_waits_for_no_run_of_its_own_worker_whose_client_is_there(
 ):
     monkeypatch.setattr(asyncio, "sleep", lambda _: pytest.fail("it waits"))
     await runs_on(ledger, ledger.worker_id)
-    assert (await Resumption(ledger).beginning(origin())).turns == []
+    assert (await Resumption(ledger).arrive(origin())).beginning.turns == []
