@@ -261,11 +261,8 @@ class Run:
             self._answered(recording)
         code = error.code if error else ""
         recording.close(status, http_status=self._request.http_status(error), error_code=code)
-        if isinstance(error, UsageNotRecorded):
-            await self._admission.leave(recording, later=True)
-            self._let_go()
-            return
-        closing = asyncio.ensure_future(self._admission.leave(recording))
+        # A row that could not be opened is closed when the database answers again.
+        closing = asyncio.ensure_future(self._admission.leave(recording, later=isinstance(error, UsageNotRecorded)))
         closing.add_done_callback(lambda _: self._let_go())
         await asyncio.shield(closing)
 

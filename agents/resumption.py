@@ -151,10 +151,11 @@ class Resumption:
             if not earlier.running_beside(self._ledger.worker_id) or loop.time() > deadline:
                 break
             await asyncio.sleep(ENDING_PAUSE)
-        if earlier.broken is None:
+        if not earlier.broken:
             return Beginning()
-        run = await self._ledger.perform(partial(transcripts.read, earlier.broken))
-        return Beginning() if run is None else Beginning(run.turns, taken=[*run.taken, earlier.broken])
+        broken = earlier.broken[0]
+        run = await self._ledger.perform(partial(transcripts.left_by, broken, earlier.all))
+        return Beginning() if run is None else Beginning(run.turns, taken=[*run.taken, broken])
 
     async def _with_key(self, origin: Origin) -> Beginning:
         try:
@@ -184,15 +185,13 @@ def claim_key(origin: Origin) -> tuple[Beginning, RequestConflict | None]:
             if holder.agent_id != origin.agent_id or holder.body_digest not in origin.digests:
                 return Beginning(), _reused()
             run = transcripts.decoded(holder.pk, holder.content) or PastRun()
-            status = _status_of(holder)
-            if status == Status.RUNNING:
+            status = UsageRecord.objects.filter(id=holder.pk).values_list("status", flat=True).first()
+            opening = status is None and holder.created_at > timezone.now() - OPENING
+            if status == Status.RUNNING or opening:
                 return Beginning(), _in_use()
             if status == Status.OK and run.answer is not None:
                 return Beginning(run.turns, run.answer), None
-            taken = [*run.taken, holder.pk]
-            held.update(idempotency_key="")
-            transcripts.save(origin, PastRun(run.turns, taken=taken))
-            return Beginning(run.turns, taken=taken), None
+            return _take_over(holder, run, origin, ran=status is not None), None
     except IntegrityError:  # a server of an earlier version claims keys without waiting for its turn
         return Beginning(), _in_use()
 
@@ -210,12 +209,15 @@ def release_key(origin: Origin) -> None:
             before.update(idempotency_key=origin.idempotency_key)
 
 
-def _status_of(holder: Transcript) -> Status:
-    status = UsageRecord.objects.filter(id=holder.pk).values_list("status", flat=True).first()
-    if status is None:
-        # Its process died between the claim and the usage row, unless it is about to write that.
-        return Status.LOST if holder.created_at < timezone.now() - OPENING else Status.RUNNING
-    return Status(status)
+def _take_over(holder: Transcript, run: PastRun, origin: Origin, *, ran: bool) -> Beginning:
+    taken = run.taken
+    if ran:
+        taken = [*taken, holder.pk]
+        Transcript.objects.filter(pk=holder.pk).update(idempotency_key="")
+    else:  # its process died, or gave up, between the claim and the usage row
+        holder.delete()
+    transcripts.save(origin, PastRun(run.turns, taken=taken))
+    return Beginning(run.turns, taken=taken)
 
 
 def _in_use() -> RequestConflict:

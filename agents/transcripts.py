@@ -58,9 +58,10 @@ class PastRun(Struct):
 
 
 class EarlierRuns(Struct):
-    """The recent runs of a request: the latest that broke, and the workers on which others still run."""
+    """The recent runs of a request, latest first, and those of them that broke; the workers that others run on."""
 
-    broken: UUID | None
+    all: list[UUID]
+    broken: list[UUID]
     running_on: set[UUID]
 
     def running_beside(self, worker_id: UUID) -> bool:
@@ -122,19 +123,33 @@ def earlier_runs(origin: Origin) -> EarlierRuns:
     with driver_cursor() as cursor:
         cursor.execute(EARLIER_RUNS, [run_id, agent_id, origin.scope, *origin.digests, since])
         rows = cursor.fetchall()
-    broken = next((RUN_ID.to_python(found) for status, _, found in rows if status in BROKEN), None)
-    return EarlierRuns(broken, {WORKER_ID.to_python(worker) for status, worker, _ in rows if status == Status.RUNNING})
+    runs = [(status, WORKER_ID.to_python(worker_id), RUN_ID.to_python(found)) for status, worker_id, found in rows]
+    return EarlierRuns(
+        [run for _, _, run in runs],
+        [run for status, _, run in runs if status in BROKEN],
+        {worker for status, worker, _ in runs if status == Status.RUNNING},
+    )
 
 
-def read(run_id: UUID) -> PastRun | None:
-    """Return what is known of a run, if anything is."""
-    row = Transcript.objects.filter(id=run_id).first()
-    return None if row is None else decoded(run_id, row.content)
+def left_by(run_id: UUID, others: list[UUID]) -> PastRun | None:
+    """Return what a run left; calls that it had not finished have the results of other runs that made the same."""
+    run = _read(run_id)
+    if run is not None and not all(turn.complete for turn in run.turns):
+        known = [other for other_id in others if (other := _read(other_id)) is not None]
+        results = {call: result for other in known for turn in other.turns for call, result in turn.results.items()}
+        for turn in run.turns:
+            turn.results |= {call: results[call] for call in turn.executed if call in results} | turn.results
+    return run
 
 
 def withdraw(run_ids: list[UUID]) -> None:
     """Let the time in which repeats take over these runs be past. Their turns are kept for histories."""
     Transcript.objects.filter(id__in=run_ids).update(created_at=F("created_at") - REPEAT)
+
+
+def _read(run_id: UUID) -> PastRun | None:
+    row = Transcript.objects.filter(id=run_id).first()
+    return None if row is None else decoded(run_id, row.content)
 
 
 def decoded(run_id: UUID, content: bytes | memoryview) -> PastRun | None:
