@@ -376,4 +376,4 @@ def test_every_order_of_events_is_survived():
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(World, settings=chosen)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(World, settings=chosen)
