@@ -277,12 +277,12 @@ class Run:
         return error
 
     def _answered(self, recording: Recording) -> None:
+        self._past.ended = True
         if self._request.idempotency_key:
             text, reasoning = "".join(self._said), "".join(self._reasoned)
             self._past.answer = PastAnswer(text, reasoning, recording.finish_reason, recording.usage)
+        if self._past.answer is not None or self._past.taken:
             self._keep()
-        if self._claim is not None:
-            self._parts.resumption.answered(self._claim)
 
     def _let_go(self) -> None:
         if self._claim is not None:

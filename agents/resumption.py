@@ -2,12 +2,16 @@
 
 A request whose earlier runs matter holds a `Claim`. This is all that can become of it:
 
-    arrived ──> waiting    an earlier run of the same request is cleaning up in this process; LEAVING_SECONDS at most
-            ──> refused    409: its Idempotency-Key is in use, or was used for another request
-            ──> claimed    it has its key, if it sent one, and knows where to begin
-    claimed ──> released   429, 503 or the client left before it was admitted: as if it had never come
-            ──> running    it is admitted and has a usage row
-    running ──> ended      its row is closed, or the server gave up closing it
+    (waiting)  an earlier run of the same request is being stopped in this process; LEAVING_SECONDS at most, then 409
+    arrived    it looks for what earlier runs left, and claims its Idempotency-Key if it sent one
+        ──> claimed      it knows where to begin, and asks to be admitted
+        ──> ended        409: its key is in use, or was used for another request
+        ──> releasing    it left, or the database did not answer
+    claimed
+        ──> running      it is admitted and has a usage row
+        ──> releasing    429, 503, or it left before it was admitted
+    releasing            its key is given back, as if it had never come; then ended
+    running ──> ended    its row is closed, or the server gave up closing it
 
 An Idempotency-Key has one holder, a transcript. What the next request with the key finds depends on the holder's row:
 
@@ -31,7 +35,7 @@ from django.utils import timezone
 from msgspec import Struct, field
 
 from agents import transcripts
-from agents.errors import RequestConflict, UsageNotRecorded
+from agents.errors import AgentError, RequestConflict, UsageNotRecorded
 from agents.history import PastTurn
 from agents.limits.turns import own_turn
 from agents.models import Status, Transcript, UsageRecord
@@ -72,22 +76,22 @@ class Beginning(Struct):
 
 
 class State(Enum):
-    CLAIMED, RUNNING, ENDED = "claimed", "running", "ended"
+    ARRIVED, CLAIMED, RUNNING, RELEASING, ENDED = "arrived", "claimed", "running", "releasing", "ended"
 
 
 class Claim(Struct, eq=False):
     """A request's hold on its Idempotency-Key and on what its repeats find, from `arrive` to `end`."""
 
     origin: Origin
-    beginning: Beginning
     task: "asyncio.Task[Any] | None"  # the run is driven by it
     since: float
-    state: State = State.CLAIMED
+    beginning: Beginning = field(default_factory=Beginning)
+    state: State = State.ARRIVED
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def leaving(self) -> bool:
-        return self.task is not None and self.task.cancelling() > 0
+        return self.state is State.RELEASING or (self.task is not None and self.task.cancelling() > 0)
 
 
 class Resumption:
@@ -98,13 +102,22 @@ class Resumption:
         self._claims: dict[tuple[UUID, str, str], set[Claim]] = {}
 
     async def arrive(self, origin: Origin) -> Claim:
-        """Return a request's claim. Raises RequestConflict if its Idempotency-Key, or this moment, is taken."""
+        """Return a request's claim. Raises RequestConflict if an earlier request is in its way."""
         if self._leaving(origin):
             await self._until_none_leaves(origin)
-        since = asyncio.get_running_loop().time()
-        beginning = await (self._with_key(origin) if origin.idempotency_key else self._after_a_break(origin))
-        claim = Claim(origin, beginning, asyncio.current_task(), since)
+        claim = Claim(origin, asyncio.current_task(), asyncio.get_running_loop().time())
         self._claims.setdefault(origin.request, set()).add(claim)
+        try:
+            if origin.idempotency_key:
+                claim.beginning = await self._ledger.perform(partial(claim_key, origin))
+            else:
+                claim.beginning = await self._after_a_break(origin)
+        except BaseException as error:
+            # If the client left, or the wait was too long, the key may have been claimed all the same.
+            claim.state = State.RUNNING if isinstance(error, RequestConflict) else State.CLAIMED
+            self.end(claim)
+            raise
+        claim.state = State.CLAIMED
         return claim
 
     def admit(self, claim: Claim) -> None:
@@ -113,15 +126,23 @@ class Resumption:
             raise UsageNotRecorded("The server took too long to admit this request. Send it again.")
         claim.state = State.RUNNING
 
-    def answered(self, claim: Claim) -> None:
-        """Offer the turns that a run took over to no repeat any more: they are part of an answer now."""
-        if claim.beginning.taken:
-            self._ledger.post(partial(transcripts.withdraw, claim.beginning.taken))
-
     def end(self, claim: Claim) -> None:
-        """Let go of a claim, and of its key unless its run has a usage row; repeats that waited for it go on."""
+        """Let go of a claim, and of its key unless its run was admitted; repeats that waited for it go on."""
         if claim.state is State.CLAIMED and claim.origin.idempotency_key:
-            self._ledger.post(partial(release_key, claim.origin))
+            claim.state = State.RELEASING
+            releasing = asyncio.ensure_future(self._release(claim.origin))
+            releasing.add_done_callback(lambda _: self._forget(claim))
+        else:
+            self._forget(claim)
+
+    async def _release(self, origin: Origin) -> None:
+        release = partial(release_key, origin)
+        try:
+            await self._ledger.perform(release)
+        except AgentError:  # the database does not answer: it is done as soon as it does
+            self._ledger.post(release)
+
+    def _forget(self, claim: Claim) -> None:
         claim.state = State.ENDED
         claims = self._claims.get(claim.origin.request, set())
         claims.discard(claim)
@@ -157,23 +178,12 @@ class Resumption:
         run = await self._ledger.perform(partial(transcripts.left_by, broken, earlier.all))
         return Beginning() if run is None else Beginning(run.turns, taken=[*run.taken, broken])
 
-    async def _with_key(self, origin: Origin) -> Beginning:
-        try:
-            beginning, refusal = await self._ledger.perform(partial(claim_key, origin))
-        except BaseException:
-            # The client left, or the wait was too long: the key may have been claimed all the same.
-            self._ledger.post(partial(release_key, origin))
-            raise
-        if refusal is not None:
-            raise refusal
-        return beginning
-
 
 # The transitions of a key run in the ledger's thread, each in one transaction that no other process interrupts.
 
 
-def claim_key(origin: Origin) -> tuple[Beginning, RequestConflict | None]:
-    """Make a request the holder of its Idempotency-Key, or return its answer or why it is refused."""
+def claim_key(origin: Origin) -> Beginning:
+    """Make a request the holder of its Idempotency-Key, or return its kept answer. Raises RequestConflict."""
     held = Transcript.objects.filter(scope=origin.scope, idempotency_key=origin.idempotency_key)
     try:
         with own_turn():
@@ -181,19 +191,19 @@ def claim_key(origin: Origin) -> tuple[Beginning, RequestConflict | None]:
             holder = held.first()
             if holder is None:
                 transcripts.save(origin, PastRun())
-                return Beginning(), None
+                return Beginning()
             if holder.agent_id != origin.agent_id or holder.body_digest not in origin.digests:
-                return Beginning(), _reused()
+                raise _reused()
             run = transcripts.decoded(holder.pk, holder.content) or PastRun()
             status = UsageRecord.objects.filter(id=holder.pk).values_list("status", flat=True).first()
             opening = status is None and holder.created_at > timezone.now() - OPENING
             if status == Status.RUNNING or opening:
-                return Beginning(), _in_use()
+                raise _in_use()
             if status == Status.OK and run.answer is not None:
-                return Beginning(run.turns, run.answer), None
-            return _take_over(holder, run, origin, ran=status is not None), None
+                return Beginning(run.turns, run.answer)
+            return _take_over(holder, run, origin, ran=status is not None)
     except IntegrityError:  # a server of an earlier version claims keys without waiting for its turn
-        return Beginning(), _in_use()
+        raise _in_use() from None
 
 
 def release_key(origin: Origin) -> None:

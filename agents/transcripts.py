@@ -49,12 +49,13 @@ class PastAnswer(Struct):
 class PastRun(Struct):
     """What is known of a run: its turns with tool calls and, under an Idempotency-Key, its answer.
 
-    `taken` are the broken runs that it took turns over from.
+    `taken` are the broken runs that it took turns over from; once it has `ended` well, no other does.
     """
 
     turns: list[PastTurn] = field(default_factory=list)
     answer: PastAnswer | None = None
     taken: list[UUID] = field(default_factory=list)
+    ended: bool = False
 
 
 class EarlierRuns(Struct):
@@ -107,6 +108,9 @@ def save(origin: Origin, run: PastRun) -> None:
     )
     with driver_cursor() as cursor:
         SAVE(cursor, [row])
+    if run.ended and run.taken:
+        # The time in which repeats take these over is past. Their turns are kept for histories.
+        Transcript.objects.filter(id__in=run.taken).update(created_at=F("created_at") - REPEAT)
 
 
 def runs_of(run_ids: set[UUID], agent_id: UUID, scope: str) -> dict[UUID, list[PastTurn]]:
@@ -140,11 +144,6 @@ def left_by(run_id: UUID, others: list[UUID]) -> PastRun | None:
         for turn in run.turns:
             turn.results |= {call: results[call] for call in turn.executed if call in results} | turn.results
     return run
-
-
-def withdraw(run_ids: list[UUID]) -> None:
-    """Let the time in which repeats take over these runs be past. Their turns are kept for histories."""
-    Transcript.objects.filter(id__in=run_ids).update(created_at=F("created_at") - REPEAT)
 
 
 def _read(run_id: UUID) -> PastRun | None:

@@ -36,8 +36,8 @@ from agents.types import (
     ModelSpec,
     Parameters,
     ProviderSpec,
+    ReportedUsage,
     ToolCallDelta,
-    Usage,
 )
 
 MODEL = ModelSpec("m", ProviderSpec("p", "P", "openai", "http://127.0.0.1:9/v1"))
@@ -74,13 +74,16 @@ class HeldLedger:
         self.worker_id = uuid.uuid4()
         self._loop = loop
         self._saved = saved
-        self.queue: deque[tuple[Callable[[], Any], asyncio.Future[Any] | None]] = deque()
+        self._keys: set[object] = set()
+        self.queue: deque[tuple[Callable[[], Any], asyncio.Future[Any] | None, object]] = deque()
 
-    def post(self, function: Callable[[], Any]) -> None:
-        self.queue.append((function, None))
+    def post(self, function: Callable[[], Any], key: object = None) -> None:
+        if key is None or key not in self._keys:
+            self._keys.add(key)
+            self.queue.append((function, None, key))
 
     async def perform(self, function: Callable[[], Any]) -> Any:
-        self.queue.append((function, done := self._loop.create_future()))
+        self.queue.append((function, done := self._loop.create_future(), None))
         return await done
 
     async def open(self, row: UsageRecord, hold: object = None) -> None:
@@ -94,10 +97,16 @@ class HeldLedger:
 
     def work(self, number: int) -> None:
         taken = [self.queue.popleft() for _ in range(min(number, len(self.queue)))]
-        for function, done in sorted(taken, key=lambda job: job[1] is not None):
+        for function, done, key in sorted(taken, key=lambda job: job[1] is not None):
             if done is not None and done.done():
                 continue
-            result = function()
+            self._keys.discard(key)
+            try:
+                result = function()
+            except AgentError as error:
+                assert done is not None
+                done.set_exception(error)
+                continue
             if isinstance(function, partial) and function.func is transcripts.save:
                 self._saved(function.args[1])
             if done is not None:
@@ -172,12 +181,12 @@ class Client:
             raise ProviderRefused("No.")
         if said == "answer":
             yield Delta(text="Hello")
-            yield Delta(finish_reason=FinishReason.STOP, usage=Usage(1, 1))
+            yield Delta(finish_reason=FinishReason.STOP, usage=ReportedUsage(1, 1))
             return
         numbers = [self.world.next_call() for _ in range(int(said))]
         calls = [ToolCallDelta(at, f"c{n}", "work", f'{{"n": {n}}}') for at, n in enumerate(numbers)]
         yield Delta(tool_calls=tuple(calls))
-        yield Delta(finish_reason=FinishReason.TOOL_CALLS, usage=Usage(1, 1))
+        yield Delta(finish_reason=FinishReason.TOOL_CALLS, usage=ReportedUsage(1, 1))
 
     # As the tool
 

@@ -18,7 +18,7 @@ from tests.upstream import Upstream, fails, says, stalls
 @pytest.fixture(scope="module")
 def keys(limited: Live) -> dict[str, str]:
     poor = [{"limit": 10, "unit": "tokens", "period": "day"}]
-    return make_keys(limited, single={"max_parallel_requests": 1}, poor={"budgets": poor})
+    return make_keys(limited, lonely={"max_parallel_requests": 1}, penniless={"budgets": poor})
 
 
 @pytest.fixture
@@ -49,23 +49,23 @@ def code_of(response: httpx2.Response) -> tuple[int, str]:
 
 
 def test_after_a_limit_of_rate(limited: Live, upstream: Upstream, keys: dict[str, str], header: dict[str, str]):
-    with busy(limited, upstream, keys["single"]):
+    with busy(limited, upstream, keys["lonely"]):
         for _ in range(2):
-            assert code_of(send(limited, keys["single"], header)) == (429, "rate_limit_exceeded")
+            assert code_of(send(limited, keys["lonely"], header)) == (429, "rate_limit_exceeded")
     upstream.says("Hello.")
-    assert content_of(send(limited, keys["single"], header)) == "Hello."
+    assert content_of(send(limited, keys["lonely"], header)) == "Hello."
 
 
 def test_after_a_spent_budget(limited: Live, upstream: Upstream, keys: dict[str, str], header: dict[str, str]):
     for _ in range(2):
-        assert code_of(send(limited, keys["poor"], header)) == (429, "insufficient_quota")
+        assert code_of(send(limited, keys["penniless"], header)) == (429, "insufficient_quota")
     assert limited.rows(f"SELECT * FROM agents_transcript WHERE idempotency_key = '{header['idempotency-key']}'") == []
 
 
 def test_what_it_would_have_taken_over_is_there_for_the_next(
     limited: Live, upstream: Upstream, keys: dict[str, str], header: dict[str, str]
 ):
-    key, steward = keys["single"], upstream.model("steward-model")
+    key, steward = keys["lonely"], upstream.model("steward-model")
     steward.turns(asks("expert", "One?"), fails(401))
     upstream.model("expert-model").says("Answer one.")
     assert send(limited, key, header, "steward").status_code == 502
