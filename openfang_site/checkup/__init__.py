@@ -7,6 +7,7 @@ from django.db import DatabaseError, connection
 from agents.setup import reach
 from openfang_site.checkup.data import data_directory, database, disk, encrypted_rows, lacks_migrations, quarantine
 from openfang_site.checkup.finding import Finding, State, problem
+from openfang_site.checkup.mcp import left_out_tools
 from openfang_site.checkup.models import agents_models, providers
 from openfang_site.checkup.serving import keys, redis, server
 from openfang_site.checkup.shell import shell
@@ -35,6 +36,7 @@ def checkup(*, offline: bool) -> Iterator[Finding]:
         yield from quarantine()
         yield from agents_models()
         yield from withheld_variables()
+        yield from left_out_tools()
         yield from shell()
         if not offline:
             yield from providers()

@@ -13,6 +13,7 @@ from django.test import Client
 from agents.errors import ToolFailed
 from agents.models import Agent, AgentMcpTool, McpServer
 from agents.tools.mcp import McpPool, McpServerSpec, McpToolSpec, read_mcp_tools, refresh
+from openfang_site.checkup.mcp import left_out_tools
 from tests.agents.admin_cast import text
 from tests.agents.mcp_parts import CONTEXT, PLAIN, patience, scripted
 
@@ -139,6 +140,17 @@ def test_the_administrator_reads_it_on_the_page_of_the_server(admin_client: Clie
     assert "2 entries of its list were left out" in made
     assert "&lt;bad&gt;: its schema is not an object" in made
     assert "a tool without a name: entry 3 of the page is not an object" in made
+
+
+def test_doctor_names_them_too(script):
+    listed(script, {"tools": [named("a"), *(named(f"bad_{number}", [1]) for number in range(5))]})
+    said = {finding.check: finding for finding in left_out_tools()}
+    assert said["MCP server files"].text == (
+        "Agents do not have all of its tools. bad_0: its schema is not an object; bad_1: its schema is not an object; "
+        "bad_2: its schema is not an object; and 2 more."
+    )
+    McpServer.objects.update(enabled=False)
+    assert not list(left_out_tools())
 
 
 def test_a_parameter_with_a_name_that_providers_refuse_is_renamed_for_the_model_alone(script):
