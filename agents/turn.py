@@ -95,7 +95,7 @@ class Turn:
         return [call.whole() for call in self._named if call.server]
 
     def unreadable_calls(self) -> dict[str, str]:
-        """Return what the model is told about the server's calls whose arguments are no JSON object, by their ids."""
+        """Return the errors of the server's calls whose arguments are not a JSON object, by their ids."""
         return {
             call.id: UNREADABLE.format(name=call.name, text=_quoted(call.unread))
             for call in self._named

@@ -9,6 +9,8 @@ import msgspec
 # A value is passed on when it is complete, unless it is longer: a value that broke off must not look complete.
 LONGEST_HELD = 200
 LONGEST_KEY = 10_000
+DEEPEST = 200
+LONGEST_REPAIRED = 200_000  # repairing takes 0.3 s a megabyte, in which no other run gets on
 
 _ESCAPE = r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
 _INSIDE = rf'[^"\\\x00-\x1f]*(?:{_ESCAPE}[^"\\\x00-\x1f]*)*'
@@ -136,6 +138,7 @@ class ObjectText:
         allowed: tuple[int, ...] = (VALUE, VALUE_OR_END)
         if first in "{[":
             allowed = (START, *allowed) if first == "{" and not closers else allowed
+            allowed = allowed if len(closers) < DEEPEST else ()
             closers.append("}" if first == "{" else "]")
             self._expects = KEY_OR_END if first == "{" else VALUE_OR_END
         elif first in "}]":
@@ -199,6 +202,8 @@ def repaired(text: str, depth: int = 0) -> str | None:
     writing. Leaves every character that is JSON already as it is.
     """
     text = text.strip()
+    if len(text) > LONGEST_REPAIRED:
+        return None
     if text.startswith('"') and depth < 3:
         inner = decoded(text)
         return repaired(inner, depth + 1) if isinstance(inner, str) else None

@@ -3,41 +3,21 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
-from msgspec import Struct
-
 from agents.errors import AgentError, BadModelAnswer, ProviderUnavailable
 from agents.providers.attachments import MessageFields
 from agents.providers.calls import LEGACY_INDEX, CallAssembler
+from agents.providers.chunks import UNREADABLE, WireChoice, WireChunk, as_chunk, decode_chunk, text_of
 from agents.providers.counts import later, usage_in, usage_of
 from agents.providers.endings import failure_in, finish_reason
 from agents.providers.lenient import HalfCharacters, decoded_anyhow, loosely_decoded, whole_text
 from agents.providers.refusals import Said, clean, failed_answer, page_words, reported
 from agents.types import Delta, FinishReason, ModelSpec, ReportedUsage, ToolCallDelta
 
-
-class WireChoice(Struct):
-    delta: dict[str, Any] | None = None
-    message: Any = None
-    text: Any = None
-    finish_reason: Any = None
-    error: Any = None
-
-
-class WireChunk(Struct):
-    model: Any = None
-    choices: list[WireChoice] | None = None
-    usage: Any = None
-    error: Any = None
-
-
 LONGEST_MODEL = 200
 LONGEST_BODY = 16 * 2**20
 LONGEST_EVENT = 2**20
 NO_REASON = ("null", "none")
 BOM = b"\xef\xbb\xbf"
-_decode_chunk = msgspec.json.Decoder(WireChunk).decode
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class ChunkReader:
@@ -178,7 +158,7 @@ class ChunkReader:
         if self._is_special:
             return self._said_with_care(payload)
         try:
-            return self._read_chunk(_decode_chunk(payload), payload)
+            return self._read_chunk(decode_chunk(payload), payload)
         except UNREADABLE:
             return self._said_loosely(payload)
 
@@ -217,7 +197,7 @@ class ChunkReader:
         if not isinstance(data, dict):
             raise BadModelAnswer("The provider sent a chunk that is not valid.")
         self._halves = self._halves or {name: HalfCharacters() for name in ("content", "reasoning", "refusal")}
-        return self._read_chunk(_as_chunk(data), said)
+        return self._read_chunk(as_chunk(data), said)
 
     def _whole_body(self, body: bytes) -> Iterator[Delta]:
         """Yield an answer that is no stream: one completion, an error, or a page."""
@@ -228,10 +208,15 @@ class ChunkReader:
         try:
             data = loosely_decoded(said)
         except ValueError:
+            if said.startswith(b'{"') and b"\n" in said:  # a stream whose lines are JSON and nothing else
+                self._body = None
+                yield from self.read(b"".join(b"data:" + line + b"\n\n" for line in said.splitlines()))
+                self.done = True
+                return
             words = page_words(said, self._model.provider.api_key)
             raise reported(ProviderUnavailable(f"{label} sent no answer but a page: {words}"), None, Said()) from None
         failure = failure_in(data)
-        chunk = _as_chunk(data) if isinstance(data, dict) else WireChunk()
+        chunk = as_chunk(data) if isinstance(data, dict) else WireChunk()
         if failure is not None or not chunk.choices:
             raise failed_answer(self._model, data if failure is None else failure, self._headers)
         self._halves = {name: HalfCharacters() for name in ("content", "reasoning", "refusal")}
@@ -287,8 +272,8 @@ class ChunkReader:
         return choice.text if isinstance(choice.text, str) else ""
 
     def _read_delta(self, wire: dict[str, Any]) -> str | Delta:
-        text, reasoning = _text(wire.get("content")), self._fields.read(wire)
-        refusal = _text(wire.get("refusal"))
+        text, reasoning = text_of(wire.get("content")), self._fields.read(wire)
+        refusal = text_of(wire.get("refusal"))
         if self._halves:
             text, reasoning = self._halves["content"].join(text), self._halves["reasoning"].join(reasoning)
             refusal = self._halves["refusal"].join(refusal)
@@ -308,34 +293,3 @@ class ChunkReader:
 
 def _joined(texts: list[str]) -> Delta:
     return Delta("".join(texts), pieces=tuple(texts) if len(texts) > 1 else ())
-
-
-def _as_chunk(data: dict[str, Any]) -> WireChunk:
-    """Return a chunk of which every field may be of an odd type; what is of one counts as absent."""
-    choices = data.get("choices")
-    choices = [choices] if isinstance(choices, dict) else choices
-    found = [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
-    return WireChunk(
-        model=data.get("model"),
-        choices=[
-            WireChoice(
-                delta=choice["delta"] if isinstance(choice.get("delta"), dict) else None,
-                message=choice.get("message"),
-                text=choice.get("text"),
-                finish_reason=choice.get("finish_reason"),
-                error=choice.get("error"),
-            )
-            for choice in found
-        ],
-        usage=data.get("usage"),
-        error=data.get("error"),
-    )
-
-
-def _text(value: Any) -> str:
-    """Return a text that may come as a string or, from some servers, as a list of text parts."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "".join(part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str))
-    return ""

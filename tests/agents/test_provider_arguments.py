@@ -89,6 +89,12 @@ def test_a_long_value_is_passed_on_while_it_is_written():
     assert text.complete
 
 
+def test_what_is_nested_too_deeply_or_too_long_to_repair_is_not_read():
+    assert assembled('{"a":' * 300 + "1" + "}" * 300, 100)[1]
+    assert not assembled('{"a":' * 3000 + "1" + "}" * 3000, 100)[1]
+    assert assembled("'" + "x" * 300_000, 1000) == ({}, False)
+
+
 CLOCK = ("clock", '{"zone": "UTC"}')
 ASSEMBLED: dict[str, tuple[Step, list[tuple[str, str]]]] = {
     "an empty object first (Bedrock)": (

@@ -111,6 +111,10 @@ TEXTS: dict[str, tuple[Step, str]] = {
         junk([HELLO, frame({"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}), DONE]),
         "Hello",
     ),
+    "lines of JSON without data:": (
+        junk([b'{"choices":[{"delta":{"content":"Hel"}}]}\n', b'{"choices":[{"delta":{"content":"lo"}}]}\n']),
+        "Hello",
+    ),
     "the text of a completion": (junk([frame({"choices": [{"text": "Hello"}]}), STOP, DONE]), "Hello"),
 }
 

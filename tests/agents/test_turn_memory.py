@@ -75,7 +75,7 @@ CARRIERS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
         {"thinking_blocks": [{"type": "thinking", "thinking": "Let me think.", "signature": "sig"}]},
     ),
     "extra_content of the message (Gemini)": ([SIGNED], SIGNED),
-    "a field that nobody knows": (
+    "an unknown field": (
         [{"x_blob": {"state": "a"}}, {"x_blob": {"more": [1]}}],
         {"x_blob": {"state": "a", "more": [1]}},
     ),
