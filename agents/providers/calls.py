@@ -76,8 +76,11 @@ class CallAssembler:
         at_index = self._at.get(index) if index is not None else None
         if at_index is not None and (call_id is None or call_id == at_index.id):
             return at_index
-        if call_id in self._by_id and (index is None or at_index is not None or name is None):
-            return self._by_id[call_id]
+        known = self._by_id.get(call_id) if call_id else None
+        if known is not None:
+            repeats = known.text.complete and known.name == name
+            if index is None or at_index is not None or name is None or repeats:
+                return known
         if at_index is not None:
             return at_index
         last = self._calls[-1] if self._calls else None

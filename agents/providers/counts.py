@@ -113,7 +113,7 @@ def _count(wire: dict[str, Any], path: Path) -> int | None:
     value = _at(wire, path)
     if isinstance(value, str):
         try:
-            value = float(value)
+            value = float(value.replace(",", ""))
         except ValueError:
             return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

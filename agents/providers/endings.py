@@ -39,8 +39,21 @@ WORDS = (
     "reason",
     "title",
 )
-# Fields of chunks that say nothing about the answer.
-ABOUT = {"id", "object", "model", "provider", "created", "type", "system_fingerprint", "service_tier"}
+# Fields of chunks that say nothing about how the answer went.
+ABOUT = {
+    "comment",
+    "created",
+    "id",
+    "info",
+    "model",
+    "notice",
+    "object",
+    "provider",
+    "service_tier",
+    "system_fingerprint",
+    "type",
+    "warning",
+}
 
 
 def finish_reason(said: str) -> FinishReason | None:

@@ -105,6 +105,12 @@ def clean(words: str, secret: str | None = None) -> str:
     return " ".join(redact(words).split())[:LONGEST_WORDS]
 
 
+def words_beside_choices(chunk: bytes, secret: str | None = None) -> str:
+    """Return the message that a chunk has beside its choices, if any."""
+    data = loosely_decoded(chunk)
+    return clean(_text({name: data.get(name) for name in WORDS}), secret)
+
+
 def read(body: bytes, secret: str | None = None) -> Said:
     """Read an error body in any of the shapes that servers use; a web page says nothing."""
     try:

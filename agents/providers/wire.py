@@ -10,13 +10,14 @@ from agents.providers.chunks import UNREADABLE, WireChoice, WireChunk, as_chunk,
 from agents.providers.counts import later, usage_in, usage_of
 from agents.providers.endings import failure_in, finish_reason
 from agents.providers.lenient import HalfCharacters, decoded_anyhow, loosely_decoded, whole_text
-from agents.providers.refusals import Said, clean, failed_answer, page_words, reported
+from agents.providers.refusals import Said, clean, failed_answer, page_words, reported, words_beside_choices
 from agents.types import Delta, FinishReason, ModelSpec, ReportedUsage, ToolCallDelta
 
 LONGEST_MODEL = 200
 LONGEST_BODY = 16 * 2**20
 LONGEST_EVENT = 2**20
 NO_REASON = ("null", "none")
+KEEP_ALIVE = (b"ping", b"heartbeat", b"keep-alive", b"keepalive", b"null", b"true")
 BOM = b"\xef\xbb\xbf"
 
 
@@ -41,7 +42,7 @@ class ChunkReader:
         self._calls = CallAssembler()
         self._fields = MessageFields()
         self._halves: dict[str, HalfCharacters] = {}
-        self._unknown_reason = ""
+        self._unknown_reason = self._last_words = ""
         self._said_anything = False
         self.finish_reason: FinishReason | None = None
         self.usage: ReportedUsage | None = None
@@ -104,7 +105,9 @@ class ChunkReader:
         label = self._model.provider.label
         if self._unknown_reason:
             reason = clean(self._unknown_reason, self._model.provider.api_key)
-            raise reported(ProviderUnavailable(f"{label} ended its answer with {reason!r}."), None, Said(code=reason))
+            words = f": {self._last_words}" if self._last_words else "."
+            error = ProviderUnavailable(f"{label} ended its answer with {reason!r}{words}")
+            raise reported(error, None, Said(code=reason))
         if self.finish_reason is None and self.done and not self._said_anything:
             raise ProviderUnavailable(f"{label} sent an answer without a word.")
         if self.finish_reason is None and not self.done:
@@ -134,6 +137,8 @@ class ChunkReader:
             return self._said(text[5:])
         if not text:
             self._refuse_partial()
+            if self._event == "error":
+                raise failed_answer(self._model, {}, self._headers)
             self._event, self._is_special = "", self.done or self._body is not None
         elif text.startswith(b"event:"):
             self._event, self._is_special = text[6:].strip().decode("utf-8", "replace"), True
@@ -183,9 +188,12 @@ class ChunkReader:
         said = payload.strip()
         if not said:
             return ""
-        if said.strip(b'[]" ').upper() == b"DONE":
+        word = said.strip(b'[]" ').lower()
+        if word == b"done" and self._event != "error":
             self._refuse_partial()
             self.done = self._is_special = True
+            return ""
+        if word in KEEP_ALIVE:
             return ""
         try:
             data = loosely_decoded(said)
@@ -264,6 +272,7 @@ class ChunkReader:
         if isinstance(said, str) and said.lower() not in NO_REASON:
             reason = finish_reason(said)
             self.finish_reason, self._unknown_reason = reason or self.finish_reason, "" if reason else said
+            self._last_words = "" if reason else words_beside_choices(payload, self._model.provider.api_key)
 
     def _undivided(self, choice: WireChoice) -> str | Delta:
         """Return the answer of a server that sends it whole, as a message, or as a text completion."""

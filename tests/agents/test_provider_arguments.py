@@ -106,6 +106,18 @@ ASSEMBLED: dict[str, tuple[Step, list[tuple[str, str]]]] = {
         [("look", '{"q":"x"}')],
     ),
     "the whole call again": (pieces(*[piece("look", '{"q":"x"}', index=0, id="a")] * 2), [("look", '{"q":"x"}')]),
+    "the whole call again at another index": (
+        pieces(piece("look", '{"q":"x"}', index=0, id="a"), piece("look", '{"q": "x"}', index=1, id="a")),
+        [("look", '{"q":"x"}')],
+    ),
+    "one id for all calls": (
+        pieces(
+            piece("look", '{"q":"x"}', index=0, id="a"),
+            piece("look", "", index=1, id="a"),
+            piece(None, '{"q":"y"}', index=1),
+        ),
+        [("look", '{"q":"x"}'), ("look", '{"q":"y"}')],
+    ),
     "the whole call again in the end, after its pieces": (
         pieces(
             piece("look", "", index=0, id="a"),

@@ -132,6 +132,12 @@ EVENTS: dict[str, tuple[bytes, str]] = {
         "Scripted failed (HTTP 503): Oh no",
     ),
     "a field that is not known": (frame({"problem": "Oh no"}), "The provider broke off: Oh no"),
+    "a named event without a word": (b"event: error\n\n", "The provider broke off: it gave no reason."),
+    "a named event with [DONE]": (b"event: error\ndata: [DONE]\n\n", "The provider broke off: [DONE]"),
+    "a reason with words beside it": (
+        frame({"choices": [{"delta": {}, "finish_reason": "error"}], "message": "Oh no"}),
+        "Scripted ended its answer with 'error': Oh no",
+    ),
     "words": (b"data: Oh no\n\n", "The provider broke off: Oh no"),
     "JSON that is no event": (b'{"error": {"message": "Oh no"}}\n', "The provider broke off: Oh no"),
     "an error after the end": (STOP + frame({"error": "Oh no"}), "The provider broke off: Oh no"),
@@ -163,7 +169,11 @@ HARMLESS = [
     frame({"base_resp": {"status_code": 0, "status_msg": ""}, "choices": []}),
     frame({"prompt_progress": {"total": 3, "cache": 0, "processed": 1}}),
     frame({"error": None, "choices": [{"delta": {}}]}),
+    frame({"warning": "This model will be shut down."}),
     b": OPENROUTER PROCESSING\n\n",
+    b"data: null\n\n",
+    b"data: [PING]\n\n",
+    b"data:\n\n",
 ]
 
 

@@ -57,6 +57,7 @@ FORMS: dict[str, tuple[Any, tuple[int | None, int | None, int, int] | None]] = {
     "the later name has the count": ({"prompt_tokens": 0, "input_tokens": 10, "completion_tokens": 5}, (10, 5, 0, 0)),
     "floats": ({"prompt_tokens": 10.0, "completion_tokens": 5.0}, (10, 5, 0, 0)),
     "texts": ({"prompt_tokens": "10", "completion_tokens": "5.0", "total_tokens": "15"}, (10, 5, 0, 0)),
+    "texts with a thousands separator": ({"prompt_tokens": "1,000", "completion_tokens": "5"}, (1000, 5, 0, 0)),
     "null, and a total": ({"prompt_tokens": 10, "completion_tokens": None, "total_tokens": 15}, (10, 5, 0, 0)),
     "the other null, and a total": ({"prompt_tokens": None, "completion_tokens": 5, "total_tokens": 15}, (10, 5, 0, 0)),
     "null": ({"prompt_tokens": 10, "completion_tokens": None}, (10, None, 0, 0)),
