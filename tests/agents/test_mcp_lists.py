@@ -77,13 +77,14 @@ def test_odd_members_that_nobody_needs_cost_nothing(script):
         {"description": 5},
         {"title": None, "annotations": "none", "outputSchema": [], "execution": 3, "icons": {}, "_meta": []},
         {"outputSchema": {"type": "string"}, "annotations": {"readOnlyHint": "maybe"}},
-        {"description": "A NUL \x00 that PostgreSQL would refuse."},
+        {"description": "A NUL \x00 that PostgreSQL would refuse, half an emoji \ud83d."},
     ]
     tools = [named(f"tool_{number}", **members) for number, members in enumerate(odd)]
     row = listed(script, {"tools": tools, "_meta": 1, "ttlMs": -1})
     assert row.tool_names() == ["tool_0", "tool_1", "tool_2", "tool_3"]
     assert row.tools_left_out == []
-    assert [tool["description"] for tool in row.tools] == ["", "", "", "A NUL \ufffd that PostgreSQL would refuse."]
+    odd_text = "A NUL \ufffd that PostgreSQL would refuse, half an emoji \ufffd."
+    assert [tool["description"] for tool in row.tools] == ["", "", "", odd_text]
 
 
 @pytest.mark.parametrize(

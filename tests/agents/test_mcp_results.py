@@ -68,6 +68,8 @@ def script(tmp_path: Path) -> Path:
         ({"content": [WORDS], "structuredContent": {"a": 1}}, "Look:"),
         ({"content": [PICTURE], "structuredContent": {"a": 1}}, '{"a": 1}\n[image, image/png, 9 bytes]'),
         ({"content": [], "isError": None}, "(The tool answered nothing.)"),
+        ({"content": [{"type": "text", "text": "A cut emoji: \ud83d"}]}, "A cut emoji: \ufffd"),
+        ({"content": [], "structuredContent": {"a": float("nan")}}, '{"a": null}'),
     ],
 )
 async def test_a_result_is_read_as_far_as_it_can_be(pool, script, result, answer):
@@ -78,6 +80,11 @@ async def test_a_tool_that_failed_is_heard_though_its_result_is_odd(pool, script
     result = {"content": [{"type": "hologram"}, {"type": "text", "text": "The disk is full."}], "isError": True}
     with pytest.raises(ToolFailed, match=r"(?s)hologram.*The disk is full\."):
         await call(pool, scripted(script, call=result), "find")
+
+
+async def test_an_answer_that_is_no_result_fails_at_once(pool, script):
+    with pytest.raises(ToolFailed, match=r"^The server's answer is no result\.$"):
+        await call(pool, scripted(script, call=["nothing"]), "find")
 
 
 async def test_pictures_that_no_model_takes_stay_a_word(pool, script):

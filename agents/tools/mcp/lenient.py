@@ -1,5 +1,6 @@
 """What a server sends, before the library reads it: it refuses a whole answer for one bad member."""
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
@@ -8,8 +9,9 @@ from typing import Any, Self
 import mcp_types as protocol
 from mcp.client._transport import ReadStream, TransportStreams
 from mcp.shared.message import SessionMessage
+from pydantic import ValidationError
 
-from agents.tools.mcp.listing import LeftOut, read_tools
+from agents.tools.mcp.listing import LeftOut, clean, read_tools
 from agents.tools.mcp.rendering import readable_content
 
 RESULT = {"content", "structuredContent", "isError"}
@@ -29,6 +31,8 @@ class Lenient:
             yield _Mended(reading, self), writing
 
     def mend(self, item: SessionMessage | Exception) -> SessionMessage | Exception:
+        if isinstance(item, ValidationError):
+            item = _reread(item) or item
         if isinstance(item, SessionMessage) and isinstance(item.message, protocol.JSONRPCResponse):
             result = item.message.result
             if "tools" in result:
@@ -43,6 +47,24 @@ class Lenient:
         if result.get("nextCursor") is not None and not isinstance(result["nextCursor"], str):
             del result["nextCursor"]
             self.left_out.append(LeftOut("", "the list goes on, but its cursor is not a text"))
+
+
+def _reread(error: ValidationError) -> SessionMessage | None:
+    """Return the answer in a line that the library could not read, so that nobody waits for it in vain.
+
+    Its parser refuses half of a surrogate pair, which servers in JavaScript write where they cut an emoji.
+    """
+    raw = error.errors(include_url=False, include_context=False)[0]["input"]
+    try:
+        message = clean(json.loads(raw) if isinstance(raw, str | bytes) else raw)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(message, dict) or not isinstance(message.get("id"), str | int) or "method" in message:
+        return None
+    if isinstance(message.get("result"), dict):
+        return SessionMessage(protocol.JSONRPCResponse(jsonrpc="2.0", id=message["id"], result=message["result"]))
+    failure = protocol.ErrorData(code=protocol.INTERNAL_ERROR, message="The server's answer is no result.")
+    return SessionMessage(protocol.JSONRPCError(jsonrpc="2.0", id=message["id"], error=failure))
 
 
 def _mend_result(result: dict[str, Any]) -> None:

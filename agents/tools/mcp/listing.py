@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 from agents.tools.mcp.schemas import NAME, BadSchema, normalise
@@ -60,9 +61,11 @@ def listed(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any
 
 
 def clean(value: Any) -> Any:
-    """Return a JSON value without the characters that databases and providers refuse."""
+    """Return a JSON value without the characters and numbers that databases and providers refuse."""
     if isinstance(value, str):
         return NOT_TEXT.sub("\ufffd", value)
+    if isinstance(value, float) and not isfinite(value):
+        return None
     if isinstance(value, list):
         return [clean(item) for item in value]
     if isinstance(value, dict):
