@@ -10,15 +10,21 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ["DJANGO_SETTINGS_MODULE"] = "openfang_site.settings"
 
+from agents.private_process import begin_private
+
+begin_private()
+
 import django
 
 django.setup()
+
+from django.conf import settings
 
 from agents.runs import engine
 from agents.usage.ledger import Ledger
 from openfang_site.cli import main
 
-BREAK = Path(os.environ["OPENFANG_DATA_DIR"], "break")
+BREAK: Path = settings.OPENFANG_DATA_DIR / "break"
 
 
 class BrokenLedger(Ledger):
