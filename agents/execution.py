@@ -105,6 +105,7 @@ class Run:
             parts.snapshot(),
             agent=agent,
             models=self._models,
+            tools=self._tools,
             request=request,
             caller=caller,
         )

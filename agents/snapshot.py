@@ -19,8 +19,10 @@ from agents.keyring import Keyring, KeySpec, read_keys
 from agents.limits.budgets import BudgetSpec
 from agents.limits.prices import highest_prices
 from agents.models import Agent, Budget, LanguageModel, Period, Provider, Revision, Unit, served_changed
+from agents.tools import BUILT_IN
 from agents.tools.mcp import McpToolSpec, read_mcp_tools
 from agents.types import AgentSpec, ModelSpec, Prices, ProviderSpec
+from agents.usage.estimates import Measured, measure
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Snapshot:
         budgets: dict[UUID | None, list[BudgetSpec]] | None = None,
         highest_prices: Prices | None = None,
         mcp_tools: dict[UUID, tuple[McpToolSpec, ...]] | None = None,
+        measured: Measured | None = None,
     ) -> None:
         self.revision = revision
         self.agents = agents
@@ -48,6 +51,7 @@ class Snapshot:
         self.keys = keys
         self._budgets = budgets or {}
         self._mcp_tools = mcp_tools or {}
+        self.measured = measured or {}
 
     @property
     def keyless(self) -> bool:
@@ -108,13 +112,17 @@ def read_snapshot() -> Snapshot:
         for agent in Agent.objects.filter(enabled=True).order_by("created_at", "id").prefetch_related("fallbacks")
     ]
     in_use = {model for agent in agents for model in agent.models}
+    mcp_tools = read_mcp_tools()
+    agents_tools = [tool.spec for tool in BUILT_IN.values()]
+    agents_tools += [tool.told for tools in mcp_tools.values() for tool in tools]
     return Snapshot(
         revision,
         agents,
         read_keys(),
         budgets=read_budgets(),
         highest_prices=highest_prices(in_use) or highest_prices(models.values()),
-        mcp_tools=read_mcp_tools(),
+        mcp_tools=mcp_tools,
+        measured=measure(agents_tools, [agent.system_prompt for agent in agents]),
     )
 
 
@@ -183,6 +191,7 @@ def _model_spec(row: LanguageModel, provider: ProviderSpec) -> ModelSpec:
         tools=row.tools,
         vision=row.vision,
         reasoning=row.reasoning,
+        token_correction=row.token_correction,
     )
 
 

@@ -148,6 +148,7 @@ class UsageSource(StrEnum):
 
     PROVIDER = "provider"
     ESTIMATED = "estimated"
+    CAPPED = "capped"
     NONE = "none"
 
 
@@ -185,7 +186,10 @@ class ProviderSpec(Struct, frozen=True):
 
 
 class ModelSpec(Struct, frozen=True):
-    """A language model at a provider; None means that the catalog does not know."""
+    """A language model at a provider; None means that the catalog does not know.
+
+    `token_correction` is how many times our estimate its own count of a prompt comes to, 1 or more.
+    """
 
     name: str
     provider: ProviderSpec
@@ -195,6 +199,7 @@ class ModelSpec(Struct, frozen=True):
     tools: bool | None = None
     vision: bool | None = None
     reasoning: bool | None = None
+    token_correction: float = 1.0
 
 
 class AgentSpec(Struct, frozen=True):
@@ -245,6 +250,12 @@ class Parameters(Struct, omit_defaults=True, frozen=True):
     reasoning_effort: str | None = None
 
 
+class Delivery(Struct):
+    """How far one call has come: `billable` from when its request is being sent, unless the provider refuses it."""
+
+    billable: bool = False
+
+
 class ModelRequest(Struct, frozen=True):
     """One call of a language model, whichever model takes it; `deadline` is on the event loop's clock."""
 
@@ -253,6 +264,7 @@ class ModelRequest(Struct, frozen=True):
     tools: list[ToolSpec] = field(default_factory=list)
     parameters: Parameters = Parameters()
     span: Span | None = None  # where traces are written
+    delivery: Delivery = field(default_factory=Delivery)
 
 
 class FinishReason(StrEnum):
@@ -300,15 +312,24 @@ class Delta(Struct):
     attached: dict[str, Any] | None = None
 
 
+class PromptEstimate(Struct, frozen=True):
+    """What a prompt is taken to come to, before any model's correction; `images` of its tokens are not text."""
+
+    tokens: int
+    images: int = 0
+
+
 class LLMCallStarted(Struct):
     """A model is being asked; its deltas follow, then LLMCallEnded.
 
-    `attempt` counts the calls made for one answer, from 1, over retries and fallback models.
+    `attempt` counts the calls made for one answer, from 1, over retries and fallback models. `estimate` is set when the
+    call is admitted.
     """
 
     model: ModelSpec
     request: ModelRequest
     attempt: int = 1
+    estimate: PromptEstimate = PromptEstimate(0)
 
 
 class LLMCallEnded(Struct):

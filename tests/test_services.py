@@ -10,10 +10,12 @@ from tests.live.server import ROOT
 from tests.services import missing_programs
 
 FILES = [
+    "tests/agents/test_budgets_crowds.py",
     "tests/agents/test_budgets_periods.py",
     "tests/agents/test_budgets_runs.py",
     "tests/agents/test_reports.py",
     "tests/agents/test_rollups.py",
+    "tests/agents/test_usage_capped.py",
     "tests/agents/test_usage_done.py",
     "tests/agents/test_usage_hostile.py",
     "tests/agents/test_usage_leases.py",

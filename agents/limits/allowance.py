@@ -15,7 +15,8 @@ RENEW_SECONDS = 20
 class Allowance:
     """One request's claim on its key's tokens a minute and on its parallel requests; taken once, given back once.
 
-    Of the tokens the request's estimate is taken at first. At its end this is corrected to what it has used.
+    The tokens of its first call are taken before it begins. Those of its later calls are counted as they come, and
+    corrected at the end to what was used.
     """
 
     def __init__(self, name: str, *, tokens_per_minute: int = 0, parallel_requests: int = 0) -> None:
@@ -44,15 +45,19 @@ class Allowance:
             with suppress(LimitsUnavailable):
                 self._used_by_others = await ask_cache(lambda: minute_of(self._name).count("tokens"))
 
-    async def take(self, tokens: int) -> None:
-        """Take a parallel request and this many tokens. Raises RateLimitExceeded, and then has taken nothing."""
+    async def take(self, tokens: int) -> int:
+        """Take a parallel request and this many tokens, at most a whole minute's, and return how many were taken.
+
+        Raises RateLimitExceeded, and then has taken nothing.
+        """
         try:
             await ask_cache(lambda: self._take(tokens))
         except BaseException:
-            await self.settle(0)
+            await self.settle(-self._taken)
             raise
         if self._slot and shared():
             renewals.hold(self._slots, self._slot)
+        return self._taken
 
     async def take_another(self) -> bool:
         """Take one more parallel request, given back with the first; false if the key has none left."""
@@ -70,21 +75,24 @@ class Allowance:
         limit = self._tokens_per_minute
         return Allowance(self._name, tokens_per_minute=limit) if limit else None
 
-    async def settle(self, used: int) -> None:
-        """Give back the parallel requests, and correct the tokens taken to those used."""
+    async def count(self, more: int) -> None:
+        """Count tokens beyond those taken, or fewer; never gives back what an earlier minute had."""
+        if counted := self._correct(more):
+            minute = self._minute or minute_of(self._name)
+            with suppress(LimitsUnavailable):
+                await ask_cache(lambda: minute.add("tokens", counted))
+
+    async def settle(self, more: int) -> None:
+        """Give back the parallel requests, and count the tokens used beyond those taken, or fewer."""
         if self._minute is None:
             return
         await self._give_back_more()
-        minute, slot, more = self._minute, self._slot, used - self._taken
-        self._slot, self._taken = "", used
-        if not self._tokens_per_minute:
-            more = 0
-        elif minute.over:
-            minute, more = minute_of(self._name), max(0, more)
+        slot, self._slot = self._slot, ""
+        counted, minute = self._correct(more), self._minute
         renewals.let_go(self._slots, slot)
-        if slot or more:
+        if slot or counted:
             with suppress(LimitsUnavailable):
-                await ask_cache(lambda: store().give_back(self._slots, slot, minute.key("tokens"), more))
+                await ask_cache(lambda: store().give_back(self._slots, slot, minute.key("tokens"), counted))
 
     async def _give_back_more(self) -> None:
         more, self._more_slots = self._more_slots, []
@@ -98,6 +106,16 @@ class Allowance:
         if taken.slot:
             self._more_slots.append(taken.slot)  # here, so that it is given back even if the request ends meanwhile
         return taken.slot
+
+    def _correct(self, more: int) -> int:
+        """Note tokens in the running minute, and return how many the cache is to add there."""
+        if not self._tokens_per_minute:
+            return 0
+        if self._minute is None or self._minute.over:
+            self._minute, self._taken = minute_of(self._name), 0
+        more = max(more, -self._taken)
+        self._taken += more
+        return more
 
     def _take(self, tokens: int) -> None:
         self._minute = minute = minute_of(self._name)

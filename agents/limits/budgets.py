@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from agents.errors import BudgetExceeded
 from agents.limits.periods import PeriodRow, locked_periods, make_reservations, save_periods, take_reservations
@@ -57,14 +57,17 @@ class Amounts(Struct, frozen=True):
 class Hold(Struct, eq=False):
     """What one run holds of its budgets, in the periods in which it began; `refusal` if it could not have it.
 
-    `starts` are those periods' beginnings, budget by budget.
+    `least` counts as spent if the run is lost with its process, and `charged` is what was entered so for a run that was
+    taken for lost. `starts` are the periods' beginnings, budget by budget.
     """
 
     record_id: UUID
     began: datetime
     budgets: tuple[BudgetSpec, ...]
     reserved: Amounts
-    used: Amounts = field(default_factory=Amounts)
+    least: Amounts = Amounts()
+    used: Amounts = Amounts()
+    charged: Amounts = Amounts()
     refusal: BudgetExceeded | None = None
     starts: tuple[tuple[BudgetSpec, datetime], ...] = ()
 
@@ -84,9 +87,9 @@ def enter(cursor: Any, *, ended: Collection[Hold] = (), begun: Collection[Hold] 
     for hold in ended:
         for budget, row in periods.of(hold):
             row.reserved -= held[hold.record_id].get(row.id, 0)
-            row.spent += hold.used.of(budget.unit)
-            row.assumed += hold.used.assumed if budget.unit is Unit.USD else 0
-    made: list[tuple[UUID, int, int]] = []
+            row.spent += hold.used.of(budget.unit) - hold.charged.of(budget.unit)
+            row.assumed += hold.used.assumed - hold.charged.assumed if budget.unit is Unit.USD else 0
+    made: list[tuple[UUID, int, int, int]] = []
     for hold in begun:
         hold.refusal = periods.refusal(hold, hold.reserved)
         if hold.refusal is None:
@@ -129,12 +132,12 @@ class Periods:
                 return budget.exceeded(row.start)
         return None
 
-    def reserve(self, hold: Hold, amounts: Amounts) -> list[tuple[UUID, int, int]]:
+    def reserve(self, hold: Hold, amounts: Amounts) -> list[tuple[UUID, int, int, int]]:
         made = []
         for budget, row in self.of(hold):
             amount = amounts.of(budget.unit)
             row.reserved += amount
-            made.append((hold.record_id, row.id, amount))
+            made.append((hold.record_id, row.id, amount, hold.least.of(budget.unit)))
         return made
 
     def save(self) -> None:

@@ -5,7 +5,7 @@ unit, as the tables have them.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache as once
 from functools import partial
@@ -17,16 +17,20 @@ from django.utils import timezone
 from msgspec import Struct
 
 from agents.limits import alerts
-from agents.models import Budget, BudgetPeriod, Reservation
+from agents.models import Budget, BudgetPeriod, Reservation, Unit
 from agents.models.money import MOST_INTEGER
 from agents.sql.driver import PLACE, execute_each, places
 
 PERIODS, RESERVATIONS = BudgetPeriod._meta.db_table, Reservation._meta.db_table
 [START] = [field for field in BudgetPeriod._meta.concrete_fields if field.name == "start"]
 [RECORD_ID] = [field for field in Reservation._meta.concrete_fields if field.name == "record_id"]
-RESERVE = f"INSERT INTO {RESERVATIONS} (record_id, budget_period_id, amount) VALUES ({places(range(3))})"
+RESERVE = f"INSERT INTO {RESERVATIONS} (record_id, budget_period_id, amount, least) VALUES ({places(range(4))})"
 SAVE = f"UPDATE {PERIODS} SET spent = {PLACE}, reserved = {PLACE}, assumed = {PLACE} WHERE id = {PLACE}"
-RELEASE = f"UPDATE {PERIODS} SET reserved = reserved - {PLACE} WHERE id = {PLACE}"
+LOST = (
+    "SELECT r.record_id, r.amount, r.least, b.unit, p.id, p.spent, p.reserved, p.assumed "
+    f"FROM {RESERVATIONS} r JOIN {PERIODS} p ON p.id = r.budget_period_id "
+    f"JOIN {Budget._meta.db_table} b ON b.id = p.budget_id WHERE r.record_id IN"
+)
 
 
 class PeriodRow(Struct, eq=False):
@@ -71,8 +75,8 @@ def save_periods(cursor: Any, rows: Collection[PeriodRow]) -> None:
             transaction.on_commit(partial(alerts.send, warning), robust=True)
 
 
-def make_reservations(cursor: Any, made: Iterable[tuple[UUID, int, int]]) -> None:
-    """Enter how much runs have reserved: the run, the period and the amount."""
+def make_reservations(cursor: Any, made: Iterable[tuple[UUID, int, int, int]]) -> None:
+    """Enter how much runs have reserved: the run, the period, the amount, and what counts if the run is lost."""
     execute_each(cursor, RESERVE, [(RECORD_ID.get_db_prep_save(run, connection), *rest) for run, *rest in made])
 
 
@@ -92,14 +96,24 @@ def take_reservations(cursor: Any, record_ids: Collection[UUID]) -> dict[UUID, d
     return amounts
 
 
-def release(cursor: Any, record_ids: Collection[UUID]) -> None:
-    """Give back what runs held that are no more."""
-    held: dict[int, int] = defaultdict(int)
-    for amounts in take_reservations(cursor, record_ids).values():
-        for period_id, amount in amounts.items():
-            held[period_id] += amount
-    for period_id, amount in sorted(held.items()):
-        cursor.execute(RELEASE, [amount, period_id])
+def settle_lost(cursor: Any, unpriced: Mapping[UUID, bool]) -> None:
+    """Release what lost runs had reserved, and enter the least they may have used as spent.
+
+    `unpriced` holds for each run whether its model has no known price, so that the least is an assumed amount.
+    """
+    ids = {RECORD_ID.get_db_prep_save(record_id, connection): record_id for record_id in unpriced}
+    if not ids:
+        return
+    cursor.execute(f"{LOST} ({places(ids)})", [*ids])
+    periods: dict[int, tuple[int, int, int]] = {}
+    for stored, amount, least, unit, period_id, *stands in cursor.fetchall():
+        spent, reserved, assumed = periods.get(period_id, stands)
+        if unit == Unit.USD and unpriced[ids[stored]]:
+            assumed += least
+        periods[period_id] = spent + least, reserved - amount, assumed
+    take_reservations(cursor, unpriced.keys())
+    for period_id, (spent, reserved, assumed) in sorted(periods.items()):
+        cursor.execute(SAVE, [min(spent, MOST_INTEGER), reserved, min(assumed, MOST_INTEGER), period_id])
 
 
 def _select(cursor: Any, wanted: Collection[tuple[int, datetime]]) -> dict[tuple[int, datetime], PeriodRow]:

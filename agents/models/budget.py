@@ -138,11 +138,15 @@ class BudgetPeriod(models.Model):
 
 
 class Reservation(models.Model):
-    """What one run under way holds of a budget; gone when the run is closed, or lost with its process."""
+    """What one run under way holds of a budget; gone when the run is closed, or lost with its process.
+
+    `least` counts as spent if the run is lost: the prompt that its provider may have received.
+    """
 
     record_id = models.UUIDField("record ID", help_text="The run's usage row.")
     budget_period = models.ForeignKey(BudgetPeriod, on_delete=models.CASCADE, related_name="reservations")
     amount = models.BigIntegerField()
+    least = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["record_id", "budget_period"], name="one_reservation_a_budget")]

@@ -33,7 +33,7 @@ WATCHED: dict[type[Model], dict[str, Any]] = {
     AgentMcpTool: {},
     ApiKey: {"m2m_fields": ["agents"]},
     Budget: {},
-    LanguageModel: {},
+    LanguageModel: {"noted_by_servers": {"token_correction"}},
     McpServer: {"noted_by_servers": {"tools", "tools_left_out"}},
     ModelPrice: {"noted_by_servers": {"applied"}},
     Provider: {},

@@ -181,6 +181,12 @@ class LanguageModel(Served):
     tools = models.BooleanField(null=True, blank=True, help_text="Can call tools.")
     vision = models.BooleanField(null=True, blank=True, help_text="Can see images.")
     reasoning = models.BooleanField(null=True, blank=True, help_text="Thinks before it answers.")
+    token_correction = models.FloatField(
+        default=1.0,
+        db_default=1.0,
+        editable=False,
+        help_text="How many times our estimate of a prompt the model's own count comes to, as servers have learned.",
+    )
     from_catalog = models.BooleanField(default=False, editable=False)
 
     objects = LanguageModelQuerySet.as_manager()

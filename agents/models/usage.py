@@ -44,6 +44,7 @@ class Status(models.TextChoices):
 class TokenSource(models.TextChoices):
     PROVIDER = "provider", "the provider"
     ESTIMATED = "estimated", "our estimate"
+    CAPPED = "capped", "the provider, capped at what one call can be"
     NONE = "none", "nothing was used"
 
 

@@ -8,8 +8,10 @@ from contextlib import aclosing
 from msgspec.structs import replace
 
 from agents.errors import AgentError, ContextLengthExceeded, ProviderError
+from agents.providers.delivery import REFUSALS
 from agents.types import (
     FROM_CLIENT,
+    Delivery,
     Delta,
     LLMCallEnded,
     LLMCallStarted,
@@ -37,7 +39,7 @@ async def ask(
         if model.provider.name != models[0].provider.name:
             request = replace(request, messages=without_attachments_of_clients(request.messages))
         for attempt in range(TRIES):
-            request = replace(request, span=request.span and request.span.child())
+            request = replace(request, span=request.span and request.span.child(), delivery=Delivery())
             attempts += 1
             yield LLMCallStarted(model, request, attempts)
             answered = False
@@ -52,6 +54,8 @@ async def ask(
                         answered = True
                         yield delta
             except AgentError as error:
+                if not answered and isinstance(error, REFUSALS):
+                    request.delivery.billable = False
                 pause = None if answered else _pause_before_retry(error, attempt, request.deadline)
                 yield LLMCallEnded(error_code=error.code, error=error, backoff=pause)
                 if answered or not isinstance(error, ProviderError | ContextLengthExceeded):

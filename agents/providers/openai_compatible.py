@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 
 from agents.errors import AgentError, ProviderRefused, ProviderTimeout, ProviderUnavailable, RunTimeout
+from agents.providers.delivery import GATEWAY_TIMEOUTS, DeliveredBody
 from agents.providers.dialects import Dialect, dialect_of
 from agents.providers.refusals import read, refusal
 from agents.providers.wire import ChunkReader
@@ -90,6 +91,7 @@ class OpenAICompatible:
             response = await self._post(model, request, msgspec.json.encode(body), headers)
             if response.status == 200:
                 return response
+            request.delivery.billable = response.status in GATEWAY_TIMEOUTS
             said = await self._error_body(model, response)
             learnt, refused = dialect.learn(response.status, read(said), body), body
             if not learnt or (body := dialect.body(model, request)) == refused:
@@ -105,8 +107,9 @@ class OpenAICompatible:
         timeout = aiohttp.ClientTimeout(total=rest, sock_connect=CONNECT_SECONDS, sock_read=self._patience(model))
         url = f"{model.provider.base_url.rstrip('/')}/chat/completions"
         try:
+            body = DeliveredBody(data, request.delivery)
             return await self._session.post(
-                url, data=data, headers=headers, allow_redirects=False, timeout=timeout, proxy=model.provider.proxy
+                url, data=body, headers=headers, allow_redirects=False, timeout=timeout, proxy=model.provider.proxy
             )
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):

@@ -45,7 +45,6 @@ CLOSE = (
     f"WHERE id = {PLACE}"
 )
 NOT_CLOSED = (Status.RUNNING, Status.LOST)
-LOST_FIELDS = [field.attname for field in UsageRecord._meta.concrete_fields if field.name in (*IDENTITY, "end_user")]
 
 
 class Entry(Struct, eq=False):
@@ -112,7 +111,8 @@ def _close_all(cursor: Any, entries: Sequence[Entry]) -> list[Entry]:
     for row_id, entry in closed.items():
         if statuses[row_id] == Status.LOST:
             # This process was taken for dead, for example because its machine slept, and is not.
-            lost = {name: getattr(entry.row, name) for name in LOST_FIELDS}
-            take_back_lost(UsageRecord(**lost, status=Status.LOST))
+            take_back_lost(UsageRecord.objects.get(pk=entry.row.id))
+            if entry.hold is not None:
+                entry.hold.charged = entry.hold.least
     execute_each(cursor, CLOSE, [[*CLOSING.of(entry.row), row_id] for row_id, entry in closed.items()])
     return [*closed.values()]

@@ -85,7 +85,7 @@ def _from_requests(requests: QuerySet[UsageRecord]) -> Iterable[Mapping[str, Any
             requests=Count("pk"),
             failed=Count("pk", filter=Q(status=Status.FAILED)),
             lost=Count("pk", filter=Q(status=Status.LOST)),
-            unpriced=Count("pk", filter=Q(cost=None) & ~Q(status=Status.LOST)),
+            unpriced=Count("pk", filter=Q(cost=None) & ~Q(status=Status.LOST, prompt_tokens=0)),
             prompt_tokens=Sum("prompt_tokens"),
             completion_tokens=Sum("completion_tokens"),
             cost=Sum("cost"),

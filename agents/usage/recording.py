@@ -17,11 +17,13 @@ from agents.types import (
     LLMCallEnded,
     LLMCallStarted,
     Message,
+    ModelSpec,
     ToolCallEnded,
     Usage,
     UsageSource,
 )
 from agents.usage import estimates
+from agents.usage.caps import capped
 from agents.usage.content import Conversation
 from agents.usage.reasons import Failure, failure_of, failure_of_tool
 
@@ -39,7 +41,9 @@ class Recording:
         self.finish_reason = FinishReason.STOP
         self._cost: Decimal | None = Decimal(0)
         self._sources: set[UsageSource] = set()
+        self.counted: list[tuple[LLMCallStarted, int]] = []  # calls and their prompts' tokens, as the provider says
         self._call: LLMCallStarted | None = None
+        self._last_model: ModelSpec | None = None
         self._call_began = 0.0
         self._call_first_token_ms: int | None = None
         self._call_bytes = 0
@@ -83,18 +87,10 @@ class Recording:
             self._heard.append(delta)
 
     def _end_call(self, ended: LLMCallEnded) -> None:
-        """Add the step of the LLM call under way: with the provider's count, else ours of what went over the wire."""
+        """Add the step of the LLM call under way."""
         call, self._call = self._call, None
         assert call is not None
-        counted = ended.usage
-        if counted is not None and counted.is_complete:
-            usage, source = counted.filled(Usage()), UsageSource.PROVIDER
-        elif counted is not None or self._call_first_token_ms is not None or not ended.error_code:
-            usage = Usage(estimates.prompt_tokens(call.request.messages), estimates.text_tokens(self._call_bytes))
-            usage = counted.filled(usage) if counted is not None else usage
-            source = UsageSource.ESTIMATED
-        else:
-            usage, source = Usage(), UsageSource.NONE
+        usage, source = self._usage_of(call, ended)
         cost = Decimal(0) if source is UsageSource.NONE else call.model.prices.cost(usage)
         failure = failure_of(ended)
         self.steps.append(
@@ -126,7 +122,27 @@ class Recording:
         self.usage += usage
         self._sources.add(source)
         self._cost = None if cost is None or self._cost is None else self._cost + cost
-        self.row.provider, self.row.model = call.model.provider.name, call.model.name
+        self._last_model = call.model
+
+    def _usage_of(self, call: LLMCallStarted, ended: LLMCallEnded) -> tuple[Usage, UsageSource]:
+        """Return what a call used: as its provider counts, as far as that is possible, else as we estimate.
+
+        Nothing was used only if the request did not reach the provider, or was refused by it.
+        """
+        counted, billable = ended.usage, call.request.delivery.billable
+        if counted is None and not billable and self._call_first_token_ms is None and ended.error_code:
+            return Usage(), UsageSource.NONE
+        prompt = estimates.prompt_tokens(call.estimate, call.model)
+        estimated = Usage(prompt, estimates.text_tokens(self._call_bytes))
+        if counted is None:
+            return estimated, UsageSource.ESTIMATED
+        reported = counted.filled(estimated)
+        usage = capped(reported, call.model)
+        if usage is not reported:
+            return usage, UsageSource.CAPPED
+        if counted.prompt_tokens is not None:
+            self.counted.append((call, counted.prompt_tokens))
+        return usage, UsageSource.PROVIDER if counted.is_complete else UsageSource.ESTIMATED
 
     def _add_tool_step(self, event: ToolCallEnded) -> None:
         arguments = event.call.function.arguments
@@ -168,6 +184,10 @@ class Recording:
         row.ended_at = timezone.now()
         row.duration_ms, row.first_token_ms = _since(self._started), self._first_token_ms
         row.finish_reason = self.finish_reason if status == Status.OK else ""
+        if self._last_model is not None:
+            row.provider, row.model = self._last_model.provider.name, self._last_model.name
+        else:
+            row.provider = row.model = ""
         row.prompt_tokens, row.completion_tokens = self.usage.prompt_tokens, self.usage.completion_tokens
         row.cached_tokens, row.reasoning_tokens = self.usage.cached_tokens, self.usage.reasoning_tokens
         row.cost = self._cost
@@ -176,9 +196,9 @@ class Recording:
         row.token_source = self._source()
 
     def _source(self) -> UsageSource:
-        if UsageSource.ESTIMATED in self._sources:
-            return UsageSource.ESTIMATED
-        return UsageSource.PROVIDER if UsageSource.PROVIDER in self._sources else UsageSource.NONE
+        """Return the least exact source among the calls'."""
+        worst_first = (UsageSource.CAPPED, UsageSource.ESTIMATED, UsageSource.PROVIDER)
+        return next((source for source in worst_first if source in self._sources), UsageSource.NONE)
 
 
 def _since(began: float) -> int:

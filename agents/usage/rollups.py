@@ -137,7 +137,7 @@ def _counts(record: UsageRecord) -> Counts:
         "cached_tokens": record.cached_tokens,
         "reasoning_tokens": record.reasoning_tokens,
         "cost": record.cost or 0,
-        "unpriced": int(record.cost is None and record.status != Status.LOST),
+        "unpriced": int(record.cost is None and (record.status != Status.LOST or record.prompt_tokens > 0)),
         "llm_calls": record.llm_calls,
         "tool_calls": record.tool_calls,
     }

@@ -11,7 +11,7 @@ from agents.errors import BudgetExceeded
 from agents.limits.budgets import Amounts, BudgetSpec, Hold
 from agents.models import StepKind, Unit, UsageStep
 from agents.models.money import PICO
-from agents.types import Message, ModelSpec, Prices, Usage
+from agents.types import ModelSpec, Prices, PromptEstimate, Usage
 from agents.usage import estimates
 
 OUTPUT_TOKENS = 4096  # what a model is taken to write at most if nothing is known of it
@@ -22,52 +22,59 @@ def output_cap(models: Iterable[ModelSpec], max_tokens: int | None) -> int:
     return max_tokens or max((model.max_output_tokens or OUTPUT_TOKENS for model in models), default=OUTPUT_TOKENS)
 
 
-def call_tokens(messages: list[Message], models: tuple[ModelSpec, ...], max_tokens: int | None) -> Usage:
-    """Return what one LLM call is taken to use at most."""
-    return Usage(estimates.prompt_tokens(messages), output_cap(models, max_tokens))
+def call_tokens(estimate: PromptEstimate, models: Iterable[ModelSpec], cap: int) -> int:
+    """Return the most tokens that one call of any of these models is taken to use."""
+    return max(estimates.prompt_tokens(estimate, model) for model in models) + cap
 
 
 class Spending(Struct):
-    """One run's part in the budgets that it counts for."""
+    """One run's part in the budgets that it counts for; an answer of its models has at most `cap` tokens."""
 
     budgets: tuple[BudgetSpec, ...]
     models: tuple[ModelSpec, ...]
-    max_tokens: int | None
+    cap: int
     highest: Prices | None
+    in_dollars: bool = False
 
-    def hold(self, record_id: UUID, began: datetime, first_call: Usage) -> Hold:
+    def __post_init__(self) -> None:
+        self.in_dollars = any(budget.unit is Unit.USD for budget in self.budgets)
+
+    def hold(self, record_id: UUID, began: datetime, estimate: PromptEstimate) -> Hold:
         """Return what the run must reserve before it begins. Raises BudgetExceeded where a price must be known."""
-        if settings.OPENFANG_UNKNOWN_PRICE == "refuse" and any(budget.unit is Unit.USD for budget in self.budgets):
+        if settings.OPENFANG_UNKNOWN_PRICE == "refuse" and self.in_dollars:
             for model in self.models:
                 if model.prices.cost(Usage()) is None:
                     raise BudgetExceeded(
                         f"The price of the model {model.name!r} is unknown, so a budget in dollars cannot cover it."
                     )
-        return Hold(record_id, began, self.budgets, self._amounts(first_call))
+        reserved = Amounts()
+        for model in self.models:
+            reserved = reserved.at_least(self.next_call(estimate, model))
+        least = self._amounts(self.models[0].prices, Usage(estimates.prompt_tokens(estimate, self.models[0])))
+        return Hold(record_id, began, self.budgets, reserved, least)
 
-    def next_call(self, messages: list[Message]) -> Amounts:
-        """Return what another LLM call uses at most."""
-        return self._amounts(call_tokens(messages, self.models, self.max_tokens))
-
-    def _amounts(self, usage: Usage) -> Amounts:
-        """Return what a call that uses these tokens takes of budgets, at the price of the dearest of the models."""
-        dearest = max((self._usd(model.prices, usage)[0] for model in self.models), default=0)
-        return Amounts(usage.prompt_tokens + usage.completion_tokens, dearest)
+    def next_call(self, estimate: PromptEstimate, model: ModelSpec) -> Amounts:
+        """Return the most that one call of a model is taken to use."""
+        return self._amounts(model.prices, Usage(estimates.prompt_tokens(estimate, model), self.cap))
 
     def used(self, steps: Iterable[UsageStep]) -> Amounts:
         """Return what these steps have used."""
         return sum((self._of(step) for step in steps if step.kind == StepKind.LLM), Amounts())
 
     def _of(self, step: UsageStep) -> Amounts:
-        usage = Usage(step.prompt_tokens, step.completion_tokens)
+        if not self.in_dollars:
+            return Amounts(step.total_tokens)
         if step.cost is not None:
             return Amounts(step.total_tokens, int(step.cost * PICO))
-        usd, assumed = self._usd(Prices(), usage)
-        return Amounts(step.total_tokens, usd, usd if assumed else 0)
+        return self._amounts(Prices(), Usage(step.prompt_tokens, step.completion_tokens))
 
-    def _usd(self, prices: Prices, usage: Usage) -> tuple[int, bool]:
-        """Return a price in picodollars, and whether another price stood in for an unknown one."""
+    def _amounts(self, prices: Prices, usage: Usage) -> Amounts:
+        """Return what tokens take of the budgets, in dollars only where these count."""
+        tokens = usage.prompt_tokens + usage.completion_tokens
+        if not self.in_dollars:
+            return Amounts(tokens)
         cost, assumed = prices.cost(usage), False
         if cost is None and settings.OPENFANG_UNKNOWN_PRICE != "free" and self.highest is not None:
             cost, assumed = self.highest.cost(usage), True
-        return int((cost or 0) * PICO), assumed
+        usd = int((cost or 0) * PICO)
+        return Amounts(tokens, usd, usd if assumed else 0)

@@ -59,7 +59,10 @@ def bury(pid: int) -> int:
 
 
 def mark_lost() -> int:
-    """Mark the running rows of workers that are no more as lost, and return how many there were."""
+    """Mark the running rows of dead workers as lost, and return how many there were.
+
+    A lost row keeps what its opening row says: the estimate of the prompt that the provider may have received.
+    """
     with own_turn() as cursor:
         orphans = UsageRecord.objects.filter(status=Status.RUNNING).exclude(worker_id__in=Worker.objects.values("pk"))
         rows = list(orphans.select_for_update()) if orphans.exists() else []
@@ -67,7 +70,7 @@ def mark_lost() -> int:
             row.status, row.ended_at, row.error_code = Status.LOST, timezone.now(), "server_lost"
         UsageRecord.objects.bulk_update(rows, ["status", "ended_at", "error_code"], batch_size=200)
         add_to_rollups(cursor, rows)
-        periods.release(cursor, [row.id for row in rows])
+        periods.settle_lost(cursor, {row.id: row.cost is None for row in rows})
     return len(rows)
 
 

@@ -5,15 +5,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from agents.errors import BudgetExceeded
 from agents.limits.budgets import Amounts, BudgetSpec, Hold, enter, extend
-from agents.limits.periods import release
+from agents.limits.periods import settle_lost
 from agents.limits.turns import own_turn
 from agents.models import Budget, BudgetPeriod, Period, Reservation, StepKind, Unit, UsageStep
 from agents.models.money import PICO
-from agents.types import Message, ModelSpec, Prices, ProviderSpec, Usage
-from agents.usage.spending import Spending
+from agents.types import ModelSpec, Prices, PromptEstimate, ProviderSpec
+from agents.usage.spending import Spending, output_cap
 
 pytestmark = pytest.mark.django_db
 
@@ -126,16 +127,29 @@ def test_a_run_may_go_on_as_long_as_the_budget_covers_it():
     assert standing(spec) == (650, 300)
 
 
-def test_lost_runs_give_back_what_they_held():
+def test_lost_runs_give_back_what_they_held_but_for_the_prompt():
     spec = budget(1000)
     lost, living = hold(spec, tokens=600), hold(spec, tokens=400)
+    lost.least = Amounts(tokens=250)
     reserved(lost, living)
     with own_turn() as cursor:
-        release(cursor, [lost.record_id, uuid.uuid4()])
-    assert standing(spec) == (0, 400)
-    # It was taken for lost and was not: what it has used still counts.
-    used(lost, Amounts(tokens=10))
-    assert standing(spec) == (10, 400)
+        settle_lost(cursor, {lost.record_id: False, uuid.uuid4(): False})
+    assert standing(spec) == (250, 400)
+    # It was taken for lost and was not: what it has used counts in place of what was assumed.
+    lost.charged = lost.least
+    used(lost, Amounts(tokens=260))
+    assert standing(spec) == (260, 400)
+
+
+def test_what_a_lost_run_cost_at_an_assumed_price_is_counted_as_assumed():
+    dollars, tokens = budget(1000, unit=Unit.USD), budget(1000)
+    lost = hold(dollars, tokens, tokens=60, usd=600)
+    lost.least = Amounts(20, 200, 200)
+    reserved(lost)
+    with own_turn() as cursor:
+        settle_lost(cursor, {lost.record_id: True})
+    rows = BudgetPeriod.objects.order_by("budget_id").values_list("spent", "reserved", "assumed")
+    assert list(rows) == [(200, 0, 200), (20, 0, 0)]
 
 
 def test_what_costs_nothing_is_not_refused():
@@ -155,31 +169,45 @@ def test_a_budget_that_is_gone_refuses_nothing():
     assert reserved(hold(spec, tokens=1000)) == [True]
 
 
-def spending(*models: ModelSpec, unit: Unit = Unit.USD, max_tokens: int | None = 100) -> Spending:
+def spending(*models: ModelSpec, unit: Unit = Unit.USD, cap: int = 100) -> Spending:
     spec = BudgetSpec(1, "this server", Period.DAY, unit)
-    return Spending((spec,), models, max_tokens, Prices(Decimal(3), None, Decimal(9)))
+    return Spending((spec,), models, cap, Prices(Decimal(3), None, Decimal(9)))
 
 
-QUESTION = [Message("user", "12345678")]  # six tokens: two of text, four around it
-FIRST_CALL = Usage(6, 100)
+QUESTION = PromptEstimate(6)
 
 
-def test_the_estimate_is_the_prompt_and_the_cap_at_the_dearest_price():
+def test_a_run_reserves_the_prompt_and_the_cap_at_the_dearest_price():
     cheap = ModelSpec("cheap", SCRIPTED, prices=Prices(Decimal(1), None, Decimal(1)))
-    amounts = spending(cheap, PRICED).next_call(QUESTION)
-    assert (amounts.tokens, amounts.usd) == (106, 6 * 2_000_000 + 100 * 8_000_000)
+    run = spending(cheap, PRICED).hold(uuid.uuid4(), NOON, QUESTION)
+    assert (run.reserved.tokens, run.reserved.usd) == (106, 6 * 2_000_000 + 100 * 8_000_000)
+    assert run.least == Amounts(6, 6 * 1_000_000)
+
+
+def test_a_later_call_reserves_at_the_price_of_its_model():
+    cheap = ModelSpec("cheap", SCRIPTED, prices=Prices(Decimal(1), None, Decimal(1)))
+    amounts = spending(cheap, PRICED).next_call(QUESTION, cheap)
+    assert (amounts.tokens, amounts.usd) == (106, 106 * 1_000_000)
+
+
+def test_a_model_that_counts_more_reserves_more():
+    eager = structs.replace(PRICED, token_correction=2.5)
+    run = spending(PRICED, eager).hold(uuid.uuid4(), NOON, QUESTION)
+    assert (run.reserved.tokens, run.reserved.usd) == (115, 15 * 2_000_000 + 100 * 8_000_000)
+    assert spending(eager).hold(uuid.uuid4(), NOON, QUESTION).least == Amounts(15, 15 * 2_000_000)
 
 
 @pytest.mark.parametrize(("known", "cap"), [(16_000, 16_000), (None, 4096)])
 def test_without_a_cap_of_the_agent_the_models_counts(known: int | None, cap: int):
     model = ModelSpec("model", SCRIPTED, max_output_tokens=known, prices=PRICED.prices)
-    assert spending(model, max_tokens=None).next_call(QUESTION).tokens == 6 + cap
+    assert output_cap([model], None) == cap
+    assert output_cap([model], 500) == 500
 
 
 @pytest.mark.parametrize(("policy", "usd"), [("highest", 6 * 3_000_000 + 100 * 9_000_000), ("free", 0)])
 def test_an_unknown_price_is_counted_as_set(settings, policy: str, usd: int):
     settings.OPENFANG_UNKNOWN_PRICE = policy
-    run = spending(UNPRICED).hold(uuid.uuid4(), NOON, FIRST_CALL)
+    run = spending(UNPRICED).hold(uuid.uuid4(), NOON, QUESTION)
     assert (run.reserved.tokens, run.reserved.usd) == (106, usd)
     step = UsageStep(kind=StepKind.LLM, prompt_tokens=6, completion_tokens=100, cost=None)
     assert spending(UNPRICED).used([step]) == Amounts(106, usd, usd)
@@ -188,8 +216,8 @@ def test_an_unknown_price_is_counted_as_set(settings, policy: str, usd: int):
 def test_an_unknown_price_can_be_refused_but_not_for_a_budget_of_tokens(settings):
     settings.OPENFANG_UNKNOWN_PRICE = "refuse"
     with pytest.raises(BudgetExceeded, match="The price of the model 'unpriced' is unknown"):
-        spending(PRICED, UNPRICED).hold(uuid.uuid4(), NOON, FIRST_CALL)
-    assert spending(UNPRICED, unit=Unit.TOKENS).hold(uuid.uuid4(), NOON, FIRST_CALL).reserved.tokens == 106
+        spending(PRICED, UNPRICED).hold(uuid.uuid4(), NOON, QUESTION)
+    assert spending(UNPRICED, unit=Unit.TOKENS).hold(uuid.uuid4(), NOON, QUESTION).reserved.tokens == 106
 
 
 def test_a_known_price_is_counted_to_the_picodollar():

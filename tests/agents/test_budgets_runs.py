@@ -15,8 +15,9 @@ import httpx2
 import pytest
 
 from agents.models.money import PICO
+from agents.tools import BUILT_IN
 from agents.types import Message
-from agents.usage.estimates import prompt_tokens
+from tests.estimated import estimated
 from tests.live import Live
 from tests.live.asking import ask, body, eventually, row_of, url_of
 from tests.live.mailbox import Mailbox
@@ -25,8 +26,10 @@ from tests.openai_compat import strict
 from tests.openai_compat.limits_parts import make_keys
 from tests.upstream import Upstream, Usage, calls, hangs, says
 
+HANDY_TOOLS = ("agent_ask", "calculator", "current_time")
 # What the listener takes: no prompt of its own, and at most 500 tokens of the answer, at 1.5 and 6 dollars a million.
-PROMPT, CAP = prompt_tokens([Message("system", ""), Message("user", "Hi")]), 500
+PROMPT, CAP = estimated(Message("user", "Hi")), 500
+HANDY_PROMPT = estimated(Message("user", "Hi"), tools=[BUILT_IN[name].spec for name in HANDY_TOOLS])
 DEAREST = int((PROMPT * Decimal("1.5") + CAP * 6) / 1_000_000 * PICO)
 AS_ESTIMATED = says("Hello", usage=Usage(prompt_tokens=PROMPT, completion_tokens=CAP))
 
@@ -38,7 +41,7 @@ def keys(limited: Live) -> dict[str, str]:
         "crowd": {"budgets": [{**month, "limit": 50 * DEAREST}]},
         "exact": {"budgets": [{**month, "limit": 10 * DEAREST}, {**tokens, "limit": 100_000}]},
         # The first call of handy, which may write 16,000 tokens, and a few tokens more.
-        "looping": {"budgets": [{**tokens, "limit": 16_050}]},
+        "looping": {"budgets": [{**tokens, "limit": 16_050 + HANDY_PROMPT}]},
         "asking": {"budgets": [{**tokens, "limit": 1_000_000}]},
         "unpriced": {"budgets": [{**month, "limit": 10 * PICO_DOLLAR}]},
         "warned": {"budgets": [{**tokens, "limit": 2 * (PROMPT + CAP)}]},
@@ -206,5 +209,11 @@ def test_what_a_killed_server_held_is_released(server: Live, upstream: Upstream)
 
     server.start()
     eventually(lambda: not reserves())
-    assert [row["status"] for row in server.usage()] == ["lost"]
+    [row] = server.usage()
+    assert (row["status"], row["token_source"], row["prompt_tokens"]) == ("lost", "estimated", PROMPT)
+    assert row["cost"] == PROMPT * 1_500_000
+    assert server.rows("SELECT spent FROM agents_budgetperiod") == [{"spent": PROMPT}]
+    [sums] = server.rows("SELECT lost, prompt_tokens, cost, model FROM agents_dailyrollup")
+    assert (sums["lost"], sums["prompt_tokens"], sums["cost"]) == (1, PROMPT, row["cost"])
+    assert sums["model"] == row["model"] == "scripted-model"
     assert server.rows("SELECT * FROM agents_reservation") == []

@@ -71,7 +71,8 @@ def added_up(records: Iterable[UsageRecord]) -> dict[str, Any]:
         for name in NUMBERS:
             sums[name] += getattr(record, name)
         sums["cost"] += record.cost or Decimal(0)
-        sums["unpriced"] += record.cost is None and record.status != Status.LOST
+        # A request that was lost before it could call a model has no cost to know.
+        sums["unpriced"] += record.cost is None and (record.status != Status.LOST or record.prompt_tokens > 0)
     return dict(sums)
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.estimated import CODER_PROMPT
 from tests.live import Live
 from tests.live.asking import ask, body, closed_row, eventually, read_until, request_id, row_of, somebody, streaming
 from tests.upstream import Mark, Pause, Received, Upstream, chunk, fails, hangs, junk, says, stalls
@@ -35,8 +36,8 @@ def test_leaving_a_stream_closes_the_call_and_counts_what_was_said(live: Live, u
     assert asked.client_gone.wait(60)
     row = closed_row(live, f"id = '{request_id(response)}'")
     assert (row["status"], row["error_code"], row["http_status"]) == ("cancelled", "client_disconnected", 200)
-    assert (row["token_source"], row["completion_tokens"], row["prompt_tokens"]) == ("estimated", 5, 13)
-    assert row["cost"] == 13 * 1_500_000 + 5 * 6_000_000
+    assert (row["token_source"], row["completion_tokens"], row["prompt_tokens"]) == ("estimated", 5, CODER_PROMPT)
+    assert row["cost"] == CODER_PROMPT * 1_500_000 + 5 * 6_000_000
     assert row["finish_reason"] == ""
     assert row["first_token_ms"] <= row["duration_ms"]
     [step] = live.steps(row["id"])
@@ -54,15 +55,16 @@ def test_leaving_before_an_answer_that_is_not_streamed_closes_the_call(live: Liv
     assert row["model"] == "scripted-model"
 
 
-def test_leaving_before_the_provider_has_answered_anything_costs_nothing(live: Live, upstream: Upstream):
+def test_leaving_before_the_provider_has_answered_anything_costs_the_prompt(live: Live, upstream: Upstream):
     name = somebody()
     upstream.turns(hangs())
     with waiting(live, upstream, user=name, stream=True) as asked:
         pass
     assert asked.client_gone.wait(60)
     row = closed_row(live, f"end_user = '{name}'")
-    assert (row["status"], row["http_status"], row["token_source"]) == ("cancelled", 499, "none")
-    assert (row["prompt_tokens"], row["cost"], row["first_token_ms"]) == (0, 0, None)
+    assert (row["status"], row["http_status"], row["token_source"]) == ("cancelled", 499, "estimated")
+    assert (row["prompt_tokens"], row["completion_tokens"], row["first_token_ms"]) == (CODER_PROMPT, 0, None)
+    assert row["cost"] == CODER_PROMPT * 1_500_000
 
 
 def test_leaving_while_the_server_waits_to_try_again_ends_the_wait(live: Live, upstream: Upstream):

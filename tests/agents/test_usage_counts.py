@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.estimated import CODER_PROMPT
 from tests.live import Live
 from tests.live.asking import ask, events_of, row_of
 from tests.upstream import DONE, Upstream, Usage, calls, chunk, frame, junk, says
@@ -74,13 +75,13 @@ def test_without_a_count_tokens_are_estimated_and_named_so(live: Live, upstream:
     upstream.turns(junk([chunk({"content": "x" * 40}), frame(last), DONE]))
     response = ask(live)
     row = row_of(live, response)
-    # About four bytes a token: the answer's 40; the two messages' texts and four tokens beside each.
-    assert (row["token_source"], row["completion_tokens"], row["prompt_tokens"]) == ("estimated", 10, 13)
-    assert row["cost"] == 13 * 1_500_000 + 10 * 6_000_000
+    # The answer's 40 bytes at four bytes a token; the prompt as its JSON is estimated.
+    assert (row["token_source"], row["completion_tokens"], row["prompt_tokens"]) == ("estimated", 10, CODER_PROMPT)
+    assert row["cost"] == CODER_PROMPT * 1_500_000 + 10 * 6_000_000
     assert response.json()["usage"] == {
-        "prompt_tokens": 13,
+        "prompt_tokens": CODER_PROMPT,
         "completion_tokens": 10,
-        "total_tokens": 23,
+        "total_tokens": CODER_PROMPT + 10,
         "prompt_tokens_details": {"cached_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 0},
     }

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.estimated import CODER_PROMPT
 from tests.live import Live
 from tests.live.asking import ask, events_of, row_of, somebody, text_of
 from tests.upstream import Step, Upstream, chunk, cuts, error_frame, fails, junk, says
@@ -83,8 +84,8 @@ def test_what_was_answered_before_a_failure_is_counted(
     row = row_of(live, response)
     assert (row["status"], row["error_code"]) == ("failed", code)
     assert row["http_status"] == response.status_code == (200 if streamed else 502)
-    assert (row["token_source"], row["completion_tokens"], row["prompt_tokens"]) == ("estimated", 4, 13)
-    assert row["cost"] == 13 * 1_500_000 + 4 * 6_000_000
+    assert (row["token_source"], row["completion_tokens"], row["prompt_tokens"]) == ("estimated", 4, CODER_PROMPT)
+    assert row["cost"] == CODER_PROMPT * 1_500_000 + 4 * 6_000_000
     assert 0 <= row["first_token_ms"] <= row["duration_ms"]
     assert codes(live, row) == [("scripted-model", code)]
 
@@ -112,9 +113,10 @@ def test_each_failed_try_is_a_step_before_the_one_that_answered(live: Live, upst
     ]
     steps = live.steps(row["id"])
     assert [step["position"] for step in steps] == [1, 2, 3]
-    assert [step["token_source"] for step in steps] == ["none", "none", "provider"]
-    assert [step["prompt_tokens"] for step in steps] == [0, 0, 10]
-    assert (row["prompt_tokens"], row["token_source"]) == (10, "provider")
+    # What refuses a request has not worked on it; what breaks off after it was sent may have.
+    assert [step["token_source"] for step in steps] == ["none", "estimated", "provider"]
+    assert [step["prompt_tokens"] for step in steps] == [0, CODER_PROMPT, 10]
+    assert (row["prompt_tokens"], row["token_source"]) == (CODER_PROMPT + 10, "estimated")
 
 
 def test_the_row_names_the_fallback_that_answered(live: Live, upstream: Upstream):

@@ -8,14 +8,14 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 
 from agents.types import Message
-from agents.usage.estimates import prompt_tokens
+from tests.estimated import estimated
 from tests.live import Live
 from tests.live.asking import ask, eventually
 from tests.openai_compat import strict
 from tests.openai_compat.limits_parts import make_keys
-from tests.upstream import Upstream, Usage, says, stalls
+from tests.upstream import Upstream, Usage, calls, says, stalls
 
-PROMPT = prompt_tokens([Message("system", ""), Message("user", "Hi")])
+PROMPT = estimated(Message("user", "Hi"))
 CAP = 500  # what the listener may write at most
 
 
@@ -29,6 +29,10 @@ def keys(limited: Live) -> dict[str, str]:
         small={"tokens_per_minute": 10, "edge": now},
         single={"max_parallel_requests": 1},
         double={"max_parallel_requests": 2},
+        # The listener may be called once more, but handy has written 16,000 tokens and may write so many again.
+        calling={"tokens_per_minute": 32_000 + 2 * (PROMPT + CAP), "edge": now},
+        # Two of steward's calls, whose model is taken to write 4,096 tokens, but not a call of expert's besides.
+        wondering={"tokens_per_minute": 2 * 4096 + 1000, "edge": now},
     )
 
 
@@ -61,9 +65,9 @@ def test_a_minutes_tokens_are_not_exceeded_by_requests_at_once(limited: Live, up
     assert_refused(refused, "tokens per minute")
 
 
-def _stream(client: openai.OpenAI) -> openai.Stream[ChatCompletionChunk]:
+def _stream(client: openai.OpenAI, agent: str = "listener") -> openai.Stream[ChatCompletionChunk]:
     stream = client.chat.completions.create(
-        model="openfang:listener", messages=[{"role": "user", "content": "Hi"}], stream=True
+        model=f"openfang:{agent}", messages=[{"role": "user", "content": "Hi"}], stream=True
     )
     next(iter(stream))
     return stream
@@ -73,6 +77,39 @@ def test_a_request_of_more_than_a_whole_minute_can_pass_alone(limited: Live, ups
     upstream.turns(says("Hello", usage=Usage(prompt_tokens=9, completion_tokens=300)))
     assert ask(limited, "listener", key=keys["small"]).status_code == 200
     assert_refused(ask(limited, "listener", key=keys["small"]), "tokens per minute")
+
+
+def test_a_runs_later_calls_count_as_they_begin(limited: Live, upstream: Upstream, keys: dict[str, str]):
+    first = calls("calculator", expression="1+1").but(usage=Usage(prompt_tokens=600, completion_tokens=16_000))
+    upstream.turns(first, stalls("Wait", "done"))
+    with limited.client(keys["calling"]) as client:
+        stream = _stream(client, "handy")
+        upstream.wait_for_requests(2)
+        assert_refused(ask(limited, "listener", key=keys["calling"]), "tokens per minute")
+        upstream.release()
+        assert [chunk.choices[0].finish_reason for chunk in stream][-1] == "stop"
+
+
+def test_agents_that_an_agent_asks_count_as_they_begin(limited: Live, upstream: Upstream, keys: dict[str, str]):
+    upstream.model("steward-model").turns(calls("agent_ask", agent="expert", question="Why?"), says("Because."))
+    upstream.model("expert-model").turns(stalls("Because"))
+    with limited.client(keys["wondering"]) as client:
+        stream = _stream(client, "steward")
+        upstream.wait_for_requests(2)
+        assert_refused(ask(limited, "steward", key=keys["wondering"]), "tokens per minute")
+        upstream.release()
+        assert [chunk.choices[0].finish_reason for chunk in stream][-1] == "stop"
+    assert ask_for_remaining(limited, keys["wondering"]) == 2 * 4096 + 1000 - used_by(limited, "wondering")
+
+
+def used_by(live: Live, name: str) -> int:
+    return sum(row["prompt_tokens"] + row["completion_tokens"] for row in live.usage(f"api_key_name = '{name}'"))
+
+
+def ask_for_remaining(live: Live, key: str) -> int:
+    headers = {"authorization": f"Bearer {key}"}
+    response = httpx2.get(f"{live.base_url}/models", headers=headers, verify=False)
+    return int(response.headers["x-ratelimit-remaining-tokens"])
 
 
 def test_so_many_requests_run_at_once_and_no_more(limited: Live, upstream: Upstream, keys: dict[str, str]):
