@@ -2,7 +2,7 @@
 
 AgentError
 ├── RequestConflict(code)             an Idempotency-Key or an earlier run of the request is in the way
-├── PassEnded                         the playground's pass is of somebody who has signed out
+├── PassEnded                         the maker of a playground's pass has signed out
 ├── AgentNotFound                     the caller named an agent that is not there or not theirs
 ├── InvalidRequest(param, code)       the caller asked for something that cannot be run
 │   └── ContextLengthExceeded         the conversation is longer than the model can read

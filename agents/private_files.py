@@ -44,7 +44,7 @@ class Closed:
 def close_to_others(directory: Path, *more: Path) -> Closed:
     """Take a data directory, and files of it that lie elsewhere, away from every other user of the machine."""
     closed = Closed(stat.S_IMODE(directory.stat().st_mode))
-    # The directory comes first: afterwards nobody else can exchange a path in it.
+    # The directory comes first: afterwards no other user can exchange a path in it.
     for path, mode in open_to_others(directory, *more):
         try:
             path.chmod(mode & ~OTHERS)

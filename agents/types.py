@@ -359,7 +359,7 @@ class CallsMade(Struct):
 class ToolCallEnded(Struct):
     """A tool of the server has answered; an error is an answer to the model, too.
 
-    `reason` says why a call failed if this server knows, in words that quote nobody.
+    `reason` says why a call failed, if this server knows: a sentence of ours, without a quotation.
     """
 
     call: ToolCall

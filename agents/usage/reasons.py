@@ -29,7 +29,7 @@ TOOL_ERROR = "The tool reported an error."
 
 
 class Failure(NamedTuple):
-    """`sentence` quotes nobody; `words` are what the provider or the tool said, empty if that adds nothing."""
+    """`sentence` is ours and has no quotation; `words` are the provider's or the tool's, empty if they add nothing."""
 
     sentence: str = ""
     words: str = ""

@@ -244,7 +244,7 @@ class TestSurroundings:
 
     def test_a_data_directory_that_others_can_read(self, db: None, tmp_path: Path) -> None:
         (tmp_path / "secret_key").touch(mode=0o644)
-        assert found()["data directory"] == ("ok", str(tmp_path), "")  # nobody else gets as far as the file
+        assert found()["data directory"] == ("ok", str(tmp_path), "")  # no other user gets as far as the file
 
         tmp_path.chmod(0o755)
         assert found()["data directory"] == (
