@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from agents.models import Status, StepKind, UsageRecord, UsageStep
+from agents.runner import NOT_EXECUTED
 from agents.sql.rows import new_row
 from agents.types import (
     Delta,
@@ -27,6 +28,9 @@ from agents.usage.caps import capped
 from agents.usage.content import Conversation
 from agents.usage.reasons import Failure, failure_of, failure_of_tool
 
+# Steps of calls beyond the agent's limit; one answer of a model may have thousands.
+MOST_REFUSED = 100
+
 
 class Recording:
     """Follows a run from its opening row to its closing one. Times are measured here, in milliseconds."""
@@ -36,6 +40,7 @@ class Recording:
         self.steps: list[UsageStep] = []
         self.usage = Usage()
         self.tool_calls = 0
+        self._refused = 0
         self._started = time.monotonic()
         self._first_token_ms: int | None = None
         self.finish_reason = FinishReason.STOP
@@ -71,7 +76,10 @@ class Recording:
         elif isinstance(event, LLMCallEnded):
             self._end_call(event)
         elif isinstance(event, ToolCallEnded):
-            self._add_tool_step(event)
+            if event.result == NOT_EXECUTED:
+                self._refused += 1
+            if event.result != NOT_EXECUTED or self._refused <= MOST_REFUSED:
+                self._add_tool_step(event)
         elif isinstance(event, Finished):
             self.finish_reason = event.finish_reason
 
