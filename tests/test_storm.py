@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -53,11 +55,11 @@ class Weather(Step):
 
 
 @pytest.fixture(params=["SQLite, one worker", "PostgreSQL and Redis, two workers"])
-def site(
-    request: pytest.FixtureRequest, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Live]:
-    directory = tmp_path_factory.mktemp("storm")
+def site(request: pytest.FixtureRequest, upstream: Upstream) -> Iterator[Live]:
     with ExitStack() as stack:
+        # Not in pytest's directory, which PostgreSQL's own user may not enter.
+        directory = Path(stack.enter_context(TemporaryDirectory(prefix="openfang-storm-")))
+        directory.chmod(0o711)
         if request.param.startswith("SQLite"):
             yield stack.enter_context(Live(directory, cast=upstream.base_url, keys=True))
             return
