@@ -19,7 +19,9 @@ SETTING = "OPENFANG_EXPOSED_VARIABLES"
 NEVER_EXPOSED = frozenset({"OPENFANG_SECRET_KEY", "OPENFANG_SECRET_KEY_FALLBACKS"})
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # No user name, backslash or ${NAME}: parsers of URLs disagree about those, and a value could change the host.
-ORIGIN = re.compile(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?(?=[/?#]|\Z)", re.ASCII)
+ORIGIN = re.compile(
+    r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?(?=[/?#]|\Z)", re.ASCII | re.IGNORECASE
+)
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -76,17 +78,18 @@ def _read(entry: str) -> ExposedVariable:
         raise ValueError(f"{name} is never sent, so it can't be listed.")
     url = place if "://" in place else f"https://{place}"
     origin = _origin(url)
-    if at and (not origin or not re.fullmatch(ORIGIN, url.lower())):
+    if at and (not origin or not ORIGIN.fullmatch(url)):
         raise ValueError(f"{entry!r} is not like NAME, NAME@api.example.com or NAME@http://127.0.0.1:8000.")
     return ExposedVariable(name, origin if at else "")
 
 
 def _origin(url: str) -> str:
     """Return a URL's scheme, host and port, or nothing if they depend on a variable or can be read in two ways."""
-    found = ORIGIN.match(url.lower())
+    found = ORIGIN.match(url)  # before lower(), which makes a K of the Kelvin sign
     if found is None:
         return ""
     scheme, host, port = found.groups()
+    scheme, host = scheme.lower(), host.lower()
     return f"{scheme}://{host}" if port in (None, DEFAULT_PORTS[scheme]) else f"{scheme}://{host}:{port}"
 
 

@@ -23,8 +23,10 @@ HALVES = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.S
 )
 
+DECODER = json.JSONDecoder()
+
 START, KEY_OR_END, KEY, COLON, VALUE, VALUE_OR_END, NEXT = range(7)
-CLOSINGS = {KEY: '"":null', COLON: ":null", VALUE: "null"}
+CLOSINGS = {COLON: ":null", VALUE: "null"}
 
 
 class ObjectText:
@@ -158,10 +160,11 @@ class ObjectText:
         self._broken = expects not in allowed
 
     def _passed(self) -> str:
-        """Return what was held, if it is certain by now."""
+        """Return what was held, if it is certain by now: a value is when something follows it that may follow it."""
         depth = len(self._closers)
-        certain = self.complete or (depth == 1 and self._expects in (COLON, VALUE, NEXT))
-        if self._broken or not (certain or self._in_string or len(self._held) > LONGEST_HELD):
+        certain = self.complete or self._in_string or (depth == 1 and self._expects in (COLON, VALUE))
+        is_value_open = self._expects in (NEXT, KEY) and not (self.complete or self._in_string)
+        if self._broken or is_value_open or not (certain or len(self._held) > LONGEST_HELD):
             return ""
         if self.complete and not self._sent_at[1]:
             # An empty object: some servers begin every call with one, and the arguments follow it.
@@ -205,13 +208,21 @@ def repaired(text: str, depth: int = 0) -> str | None:
     if len(text) > LONGEST_REPAIRED:
         return None
     if text.startswith('"') and depth < 3:
-        inner = decoded(text)
-        return repaired(inner, depth + 1) if isinstance(inner, str) else None
+        inner, end = _first_string(text)
+        return repaired(inner or text[end:], depth + 1) if end else None
     start = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=-1)
     if start < 0 or text[start] == "[":
         return None
     fixed = _as_json(text, start)
     return fixed if fixed is not None and isinstance(decoded(fixed), dict) else None
+
+
+def _first_string(text: str) -> tuple[str, int]:
+    """Return the JSON string that a text begins with, and where it ends; zero if it begins with none."""
+    try:
+        return DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        return "", 0
 
 
 def decoded(text: str) -> Any:

@@ -22,6 +22,7 @@ OF_A_MESSAGE = {
 }
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 # Fields that name a part; every piece of it repeats them.
+MOST_LEVELS = 50  # of a field: every reader of JSON, and every recursion of ours, reads as many
 NAMES = {"type", "id", "index", "format", "role", "name", "model"}
 
 
@@ -44,7 +45,7 @@ class MessageFields:
                 self._texts.setdefault(name, []).append(value)
                 if name in THOUGHTS:
                     shown = shown or value
-            elif isinstance(value, list | dict):
+            elif isinstance(value, list | dict) and not is_deeper(value, MOST_LEVELS):
                 self._others[name] = merged(self._others.get(name), value)
         return shown or _thoughts_in(wire.get("reasoning_details"))
 
@@ -76,6 +77,14 @@ def merged(known: Any, piece: Any) -> Any:
             _add(parts, item)
         return parts
     return piece
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Return whether a value is nested in more than so many levels."""
+    if not isinstance(value, dict | list):
+        return False
+    items = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(is_deeper(item, levels - 1) for item in items)
 
 
 def _add(parts: list[Any], item: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from agents.providers.arguments import ObjectText, decoded
+from agents.providers.attachments import MOST_LEVELS, is_deeper
 from agents.providers.lenient import HalfCharacters
 from agents.types import ToolCallDelta
 
@@ -56,6 +57,11 @@ class CallAssembler:
         if call_id:
             self._by_id[call_id] = call
         return self._feed(call, arguments, _extra(wire, function))
+
+    @property
+    def has_nameless(self) -> bool:
+        """Whether arguments came for a tool that was never named."""
+        return any(call.name is None and call.text.begun for call in self._calls)
 
     def end(self) -> list[ToolCallDelta]:
         """Return what is left of the calls when the answer has ended."""
@@ -134,7 +140,7 @@ class CallAssembler:
         if not following.complete:
             return call, ""
         call.next = None
-        if decoded(following.raw) == decoded(call.text.raw):
+        if following.is_empty_object or decoded(following.raw) == decoded(call.text.raw):
             return call, following.surplus
         another = self._open(None, call.name)
         for index in [index for index, known in self._at.items() if known is call]:
@@ -176,4 +182,4 @@ def _extra(wire: dict[str, Any], function: dict[str, Any]) -> dict[str, Any]:
         inner = {name: value for name, value in function.items() if name not in OF_A_FUNCTION and value}
         if inner:
             extra["function"] = inner
-    return extra
+    return extra if not is_deeper(extra, MOST_LEVELS) else {}

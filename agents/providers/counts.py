@@ -14,6 +14,8 @@ PROMPT: tuple[Path, ...] = (
     ("prompt_token_count",),
     ("promptTokenCount",),
     ("prompt_eval_count",),
+    ("inputTokens",),
+    ("promptTokens",),
 )
 COMPLETION: tuple[Path, ...] = (
     ("completion_tokens",),
@@ -21,8 +23,10 @@ COMPLETION: tuple[Path, ...] = (
     ("candidates_token_count",),
     ("candidatesTokenCount",),
     ("eval_count",),
+    ("outputTokens",),
+    ("completionTokens",),
 )
-TOTAL: tuple[Path, ...] = (("total_tokens",), ("total_token_count",), ("totalTokenCount",))
+TOTAL: tuple[Path, ...] = (("total_tokens",), ("total_token_count",), ("totalTokenCount",), ("totalTokens",))
 CACHE_READ, CACHE_WRITTEN = ("cache_read_input_tokens",), ("cache_creation_input_tokens",)  # Anthropic
 CACHED: tuple[Path, ...] = (
     ("prompt_tokens_details", "cached_tokens"),
@@ -31,23 +35,26 @@ CACHED: tuple[Path, ...] = (
     ("prompt_cache_hit_tokens",),  # DeepSeek
     CACHE_READ,
     ("cachedContentTokenCount",),
+    ("cached_content_token_count",),
+    ("cacheReadInputTokens",),
 )
 REASONING: tuple[Path, ...] = (
     ("completion_tokens_details", "reasoning_tokens"),
     ("output_tokens_details", "reasoning_tokens"),
     ("reasoning_tokens",),
     ("thoughtsTokenCount",),
+    ("thoughts_token_count",),
 )
-PLACES: tuple[Path, ...] = (("usage",), ("x_groq", "usage"), ("usage_metadata",), ("usageMetadata",))
+PLACES: tuple[Path, ...] = (("usage",), ("usage_metadata",), ("usageMetadata",), ())
 CHOICE_PLACES: tuple[Path, ...] = (("usage",), ("delta", "usage"), ("message", "usage"))
 
 
 def usage_in(data: dict[str, Any]) -> ReportedUsage | None:
     """Return what a chunk or a completion counts, wherever in it, or None if it counts nothing."""
+    usage = None
     for wire in _places(data):
-        if (usage := usage_of(wire)) is not None:
-            return usage
-    return None
+        usage = later(usage, usage_of(wire))
+    return usage
 
 
 def usage_of(wire: Any) -> ReportedUsage | None:
@@ -60,11 +67,7 @@ def usage_of(wire: Any) -> ReportedUsage | None:
         # Anthropic counts what came from its cache, or went there, beside the input tokens.
         prompt += sum(_count(wire, name) or 0 for name in (CACHE_READ, CACHE_WRITTEN))
     if total is not None:
-        if prompt is None and completion is not None and total >= completion:
-            prompt = total - completion
-        elif prompt is not None and total > prompt + (completion or 0):
-            # xAI and Gemini leave the reasoning out of the completion, and have it in the total.
-            completion = total - prompt
+        prompt, completion = _within(total, prompt, completion)
     elif completion is not None and (reasoning or 0) > completion:
         completion += reasoning or 0
     if prompt is None and completion is None and total is None:
@@ -78,13 +81,28 @@ def later(known: ReportedUsage | None, usage: ReportedUsage | None) -> ReportedU
     """Return what two counts of one answer say together: counts only grow, and some servers end with zeros."""
     if known is None or usage is None:
         return known or usage
+    prompt = _larger(known.prompt_tokens, usage.prompt_tokens)
+    completion = _larger(known.completion_tokens, usage.completion_tokens)
+    total = _larger(known.total_tokens, usage.total_tokens)
+    if total is not None:
+        prompt, completion = _within(total, prompt, completion)
     return ReportedUsage(
-        _larger(known.prompt_tokens, usage.prompt_tokens),
-        _larger(known.completion_tokens, usage.completion_tokens),
-        _larger(known.total_tokens, usage.total_tokens),
+        prompt,
+        completion,
+        total,
         max(known.cached_tokens, usage.cached_tokens),
         max(known.reasoning_tokens, usage.reasoning_tokens),
     )
+
+
+def _within(total: int, prompt: int | None, completion: int | None) -> tuple[int | None, int | None]:
+    """Return both halves of a total, as far as they follow from it."""
+    if prompt is None and completion is not None and total >= completion:
+        prompt = total - completion
+    elif prompt is not None and total > prompt + (completion or 0):
+        # xAI and Gemini leave the reasoning out of the completion, and have it in the total.
+        completion = total - prompt
+    return prompt, completion
 
 
 def _larger(one: int | None, other: int | None) -> int | None:
@@ -93,6 +111,7 @@ def _larger(one: int | None, other: int | None) -> int | None:
 
 def _places(data: dict[str, Any]) -> Iterator[Any]:
     yield from (_at(data, place) for place in PLACES)
+    yield from (value.get("usage") for value in data.values() if isinstance(value, dict))  # x_groq, metadata
     choices = data.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         yield from (_at(choice, place) for place in CHOICE_PLACES)

@@ -14,9 +14,12 @@ from agents.types import FROM_CLIENT, Attachment, Message, ModelRequest, ModelSp
 # What a model can do without. `tools` is not among them: an agent without its tools is another one.
 DISPENSABLE = ("stream_options", "parallel_tool_calls", "reasoning_effort", "temperature", "top_p", "stop")
 REFUSED = re.compile(
-    r"unsupported|not supported|n[o']t support|unknown|unrecogni[sz]ed|unexpected|not permitted|not allowed|cannot both"
-    r"|extra_forbidden|extra (?:inputs|fields)|deprecated|cannot find field|not enabled|not available|unavailable"
-    r"|only .{0,40}(?:allowed|supported|accepted)|incompatible|use .?max_(?:completion_)?tokens",
+    r"unsupported|unknown|unrecogni[sz]ed|unexpected|forbidden|deprecated|unavailable|incompatible|has been removed"
+    r"|(?:not|n't|no longer|never) (?:be )?(?:both |a )?(?:support|permit|allow|accept|recogni[sz]|compatible|enabled"
+    r"|available|implemented|configurable|valid (?:parameter|argument|field)|used|set\b|specified)"
+    r"|(?:cannot|can't) (?:both|be (?:both )?(?:used|set|specified|changed))"
+    r"|extra (?:inputs|fields)|extra_forbidden|additional propert|cannot find field|use .?max_tokens"
+    r"|only .{0,40}(?:allowed|supported|accepted)|only (?:be|one of)|must be (?:set to )?1(?:\.0)?\b(?![.\d])",
     re.I | re.S,
 )
 SYSTEM_ROLE = re.compile(
@@ -31,6 +34,7 @@ SIGNATURE_MISSING = re.compile(r"missing.{0,40}thought_?signature|thought_?signa
 NO_SIGNATURE = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 # They refuse fields of a message that are not OpenAI's, and have none that a client could have got from them.
 STRICT_HOSTS = ("//api.openai.com/", ".openai.azure.com/", "//api.groq.com/", "//api.cerebras.ai/", "//api.mistral.ai/")
+FORMAT = re.compile(r"response_?format|json_(schema|object)", re.I)
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
@@ -97,20 +101,33 @@ class Dialect(Struct):
         if "stream_options" in body and "stream_options" in words:
             self.left_out.add("stream_options")
             return "stream_options is left out"
-        return self._learn_parameter(said, words, body) if REFUSED.search(words) else ""
+        is_refused = REFUSED.search(words) is not None
+        learnt = self._learn_limit(said, body, is_refused=is_refused)
+        return learnt or (self._learn_parameter(said, words, body) if is_refused else "")
+
+    def _learn_limit(self, said: Said, body: dict[str, Any], *, is_refused: bool) -> str:
+        """Give the limit on output its other name, once. A host that speaks of the new name wants it."""
+        old, new = OUTPUT_LIMITS
+        if old in body and (_place(new, said) >= 0 or (is_refused and _names(old, said))):
+            names = old, new
+        elif new in body and is_refused and _names(new, said):
+            names = new, old
+        else:
+            return ""
+        if self.limit_is_settled:
+            return ""
+        self.output_limit, self.limit_is_settled = names[1], True
+        return f"{names[0]} is called {names[1]}"
 
     def _learn_parameter(self, said: Said, words: str, body: dict[str, Any]) -> str:
-        for limit, other in (OUTPUT_LIMITS, OUTPUT_LIMITS[::-1]):
-            if limit in body and _names(limit, said) and not self.limit_is_settled:
-                self.output_limit, self.limit_is_settled = other, True
-                return f"{limit} is called {other}"
         named = [name for name in DISPENSABLE if name in body and _names(name, said)]
         if named:
-            refused = named[-1] if "both" in words else min(named, key=lambda name: _place(name, said))
+            is_either = re.search(r"both|only one of", words, re.I) is not None
+            refused = named[-1] if is_either else min(named, key=lambda name: _place(name, said))
             self.left_out.add(refused)
             return f"{refused} is left out"
         asked = body.get("response_format") or {}
-        if "invalid schema" not in words.lower() and re.search(r"response_?format|json_(schema|object)", words, re.I):
+        if "invalid schema" not in words.lower() and FORMAT.search(" ".join([words, *said.params])):
             if asked.get("type") == "json_schema":
                 self.schemas = False
                 return "the schema is in the instructions"

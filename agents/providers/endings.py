@@ -1,5 +1,6 @@
 """How answers end: the reasons that providers give, and the events that say that something went wrong."""
 
+import re
 from typing import Any
 
 from agents.types import FinishReason
@@ -11,7 +12,8 @@ _REASONS = {
     ),
     FinishReason.LENGTH: (
         "length max_length length_limit max_tokens max_output_tokens max_completion_tokens max_new_tokens token_limit "
-        "model_length context_length context_length_exceeded model_context_window_exceeded incomplete"
+        "model_length context_length context_length_exceeded context_window_exceeded model_context_window_exceeded "
+        "incomplete"
     ),
     FinishReason.TOOL_CALLS: "tool_calls tool_call tool_use function_call function_calls",
     FinishReason.CONTENT_FILTER: (
@@ -21,6 +23,10 @@ _REASONS = {
     ),
 }
 FINISH_REASONS = {name: reason for reason, names in _REASONS.items() for name in names.split()}
+
+HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# Reasons that a later `stop` does not take back; others, such as in_progress, only describe the answer so far.
+FAILED = re.compile(r"error|abort|cancel|fail|timeout|insufficient", re.I)
 
 # Fields in which servers put an error in their words.
 WORDS = (
@@ -58,16 +64,16 @@ ABOUT = {
 
 def finish_reason(said: str) -> FinishReason | None:
     """Return what a provider's finish reason means, None if it is unknown: then the answer did not end well."""
-    name = said.strip().rpartition(".")[2].lower().replace("-", "_").replace(" ", "_")
-    return FINISH_REASONS.get(name)
+    name = HUMP.sub("_", said.strip().rpartition(".")[2]).lower().replace("-", "_").replace(" ", "_")
+    return FINISH_REASONS.get(name.removeprefix("finish_reason_").removeprefix("stop_reason_"))
 
 
 def failure_in(data: Any, event: str = "") -> Any:
     """Return what says that something went wrong, if an event or a body without a choice does; else None."""
     if isinstance(data, list):
-        return next((item for item in data if failure_in(item, event) is not None), None)
+        return next((item for item in data if not isinstance(item, list) and failure_in(item, event) is not None), None)
     if not isinstance(data, dict):
-        return data if event == "error" and data else None
+        return data if data and (event == "error" or isinstance(data, str)) else None
     return data if event == "error" or data.get("error") or _says_error(data) or _has_only_words(data) else None
 
 
@@ -84,6 +90,11 @@ def _has_only_words(data: dict[str, Any]) -> bool:
     if any(isinstance(data.get(name), str | list | dict) and data[name] for name in WORDS):
         return True
     return "choices" not in data and any(_is_sentence(value) for name, value in data.items() if name not in ABOUT)
+
+
+def says_something(data: dict[str, Any]) -> bool:
+    """Return whether a chunk that is no piece of an answer has a field that may matter."""
+    return any(value not in (None, "", []) for name, value in data.items() if name not in ABOUT)
 
 
 def _is_sentence(value: Any) -> bool:

@@ -29,8 +29,11 @@ TOO_LONG = re.compile(
 CLEAR = re.compile(r"maximum context length is \d+ tokens", re.I)
 NUMBER = re.compile(r"\d{3,}")
 LONGEST_WORDS = 500
-TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
-TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.I | re.S)
+# Both take linear time: a provider may send a megabyte of "<script".
+TAG = re.compile(r"<(?:script|style)\b(?:[^<]|<(?!/(?:script|style)))*|<[a-z/!?][^<>]*>?", re.I)
+TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.I)
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+DEEPEST_WORDS, MOST_SENTENCES = 20, 20
 STATUS_OF_NAME = {
     "invalid_request_error": 400,
     "invalid_argument": 400,
@@ -98,11 +101,11 @@ def page_words(page: bytes, secret: str | None = None) -> str:
 
 
 def clean(words: str, secret: str | None = None) -> str:
-    """Return a provider's words, bounded and without keys, in one line."""
+    """Return a provider's words, bounded, in one line, without keys and control characters."""
     words = whole_text(words[: 4 * LONGEST_WORDS])
     if secret:
         words = words.replace(secret, "***")
-    return " ".join(redact(words).split())[:LONGEST_WORDS]
+    return " ".join(CONTROLS.sub(" ", redact(words)).split())[:LONGEST_WORDS]
 
 
 def words_beside_choices(chunk: bytes, secret: str | None = None) -> str:
@@ -116,7 +119,7 @@ def read(body: bytes, secret: str | None = None) -> Said:
     try:
         return _said(loosely_decoded(body), secret)
     except ValueError:
-        return Said()
+        return Said() if body.lstrip().startswith((b"<", b"\xef\xbb\xbf<")) else Said(page_words(body, secret))
 
 
 def _error(model: ModelSpec, status: int, said: Said, headers: Mapping[str, str]) -> AgentError:
@@ -163,6 +166,9 @@ def _said(data: Any, secret: str | None) -> Said:
     if isinstance(data, list):
         data = next((item for item in data if isinstance(item, dict)), data[0] if data else None)
     error = data.get("error") or data.get("base_resp") or data if isinstance(data, dict) else data
+    for _ in range(DEEPEST_WORDS):  # proxies wrap the errors of others
+        if isinstance(error, dict) and not error.get("message") and isinstance(inner := error.get("error"), dict):
+            error = inner
     if not isinstance(error, dict):
         outer = data if isinstance(data, dict) else {}
         words = error if isinstance(error, str) else next((outer[name] for name in WORDS if outer.get(name)), error)
@@ -171,20 +177,22 @@ def _said(data: Any, secret: str | None) -> Said:
     limit = error.get("n_ctx")
     return Said(
         message=clean(_text(message) or _sentences(error), secret),
-        code=clean(_names(error), secret),
+        code=clean(" ".join(filter(None, map(_names, [error, *_items(message)]))), secret),
         params=tuple(clean(path, secret) for path in _params(error, message)),
         limit=limit if isinstance(limit, int) else None,
         status=_status(error) or (_status(data) if isinstance(data, dict) else None),
     )
 
 
-def _text(message: Any) -> str:
+def _text(message: Any, levels: int = DEEPEST_WORDS) -> str:
     """Return a message that may be a list of what is invalid (FastAPI), or an object with a message of its own."""
-    if isinstance(message, list):
-        return "; ".join(filter(None, map(_text, message)))
+    if levels == 0:
+        return ""
     if isinstance(message, dict):
-        words = next((message[name] for name in ("msg", *WORDS) if message.get(name)), "")
-        return _text(words)
+        words = next((message[name] for name in ("msg", *WORDS) if message.get(name)), None)
+        message = [*message.values()] if words is None else [words]
+    if isinstance(message, list):
+        return "; ".join(filter(None, (_text(item, levels - 1) for item in message[:MOST_SENTENCES])))
     return "" if message is None or isinstance(message, bool) else str(message)
 
 
@@ -215,11 +223,18 @@ def _params(error: dict[str, Any], message: Any) -> tuple[str, ...]:
 
 
 def _places(error: dict[str, Any], message: Any) -> list[Any]:
-    places = [error.get("param")]
-    for item in message if isinstance(message, list) else [message]:
-        if isinstance(item, dict):
-            places += [item.get("loc"), *_places(item, item.get("detail"))]
-    return [place for place in places if place]
+    places = [error.get("param"), error.get("field")]
+    for item in _items(message):
+        detail = item.get("detail")
+        places += [item.get(name) for name in ("loc", "param", "field", "path")]
+        places += [inner.get("loc") for inner in _items(detail)]
+    return [place for place in places if place and isinstance(place, str | list)]
+
+
+def _items(message: Any) -> list[dict[str, Any]]:
+    """Return the errors that a message is made of, if it is no text."""
+    items = message[:MOST_SENTENCES] if isinstance(message, list) else [message]
+    return [item for item in items if isinstance(item, dict)]
 
 
 def _too_long(model: ModelSpec, said: Said) -> str:

@@ -8,7 +8,7 @@ from agents.providers.attachments import MessageFields
 from agents.providers.calls import LEGACY_INDEX, CallAssembler
 from agents.providers.chunks import UNREADABLE, WireChoice, WireChunk, as_chunk, decode_chunk, text_of
 from agents.providers.counts import later, usage_in, usage_of
-from agents.providers.endings import failure_in, finish_reason
+from agents.providers.endings import FAILED, failure_in, finish_reason, says_something
 from agents.providers.lenient import HalfCharacters, decoded_anyhow, loosely_decoded, whole_text
 from agents.providers.refusals import Said, clean, failed_answer, page_words, reported, words_beside_choices
 from agents.types import Delta, FinishReason, ModelSpec, ReportedUsage, ToolCallDelta
@@ -16,6 +16,8 @@ from agents.types import Delta, FinishReason, ModelSpec, ReportedUsage, ToolCall
 LONGEST_MODEL = 200
 LONGEST_BODY = 16 * 2**20
 LONGEST_EVENT = 2**20
+LONGEST_UNKNOWN = 2**14
+UNREADABLE_CHUNK = "The provider sent a chunk that is not valid."
 NO_REASON = ("null", "none")
 KEEP_ALIVE = (b"ping", b"heartbeat", b"keep-alive", b"keepalive", b"null", b"true")
 BOM = b"\xef\xbb\xbf"
@@ -43,6 +45,8 @@ class ChunkReader:
         self._fields = MessageFields()
         self._halves: dict[str, HalfCharacters] = {}
         self._unknown_reason = self._last_words = ""
+        # What stood in the stream and was not understood: the reason, if the answer does not end well.
+        self._unknown = b""
         self._said_anything = False
         self.finish_reason: FinishReason | None = None
         self.usage: ReportedUsage | None = None
@@ -73,10 +77,10 @@ class ChunkReader:
                     texts = []
                 self._said_anything = True
                 yield said
-        except AgentError:
+        except (AgentError, ValueError, RecursionError) as error:
             if texts:
                 yield _joined(texts)
-            raise
+            raise _as_agent_error(error) from error.__cause__
         if texts:
             yield _joined(texts)
 
@@ -89,6 +93,8 @@ class ChunkReader:
         calls = tuple(self._calls.end())
         self._said_anything = self._said_anything or bool(calls)
         self._refuse_silence()
+        if self._calls.has_nameless:
+            raise BadModelAnswer(f"{self._model.provider.label} called a tool without naming it.")
         if calls or any(halves.values()):
             yield Delta(halves.get("content", ""), halves.get("reasoning", ""), halves.get("refusal", ""), calls)
 
@@ -108,7 +114,9 @@ class ChunkReader:
             words = f": {self._last_words}" if self._last_words else "."
             error = ProviderUnavailable(f"{label} ended its answer with {reason!r}{words}")
             raise reported(error, None, Said(code=reason))
-        if self.finish_reason is None and self.done and not self._said_anything:
+        if self.finish_reason is None and self._unknown:
+            raise failed_answer(self._model, self._words_of(self._unknown), self._headers)
+        if self.finish_reason in (None, FinishReason.TOOL_CALLS) and self.done and not self._said_anything:
             raise ProviderUnavailable(f"{label} sent an answer without a word.")
         if self.finish_reason is None and not self.done:
             raise ProviderUnavailable(f"{label} broke off in mid-answer.")
@@ -147,16 +155,31 @@ class ChunkReader:
             self._refuse_length(len(self._body))
         elif text.startswith((b'{"', b'[{"')):
             return self._said(text)  # an error that a gateway writes as it is
+        elif not text.startswith((b":", b"id:", b"retry:", b"data:")):
+            self._note_unknown(line)
         return ""
+
+    def _note_unknown(self, said: bytes) -> None:
+        """Keep words that are no part of an answer, bounded: without a finish reason they are an error."""
+        if len(self._unknown) < LONGEST_UNKNOWN:
+            self._unknown += said
+
+    def _words_of(self, said: bytes) -> Any:
+        try:
+            data = loosely_decoded(said)
+        except ValueError:
+            return page_words(said, self._model.provider.api_key)
+        has_words = failure_in(data) is not None or (isinstance(data, dict) and data.get("code"))
+        return data if has_words else page_words(said, self._model.provider.api_key)
 
     def _refuse_partial(self) -> None:
         """Raise BadModelAnswer if the event that ends here could not be read."""
         said, self._partial = self._partial.strip(), b""
         if not said:
             return
-        if self._event == "error" or said[:1] not in b"{[":
+        if self._event == "error" or not said.startswith((b"{", b'["', b"[{")):
             raise failed_answer(self._model, page_words(said, self._model.provider.api_key), self._headers)
-        raise BadModelAnswer("The provider sent a chunk that is not valid.")
+        raise BadModelAnswer(UNREADABLE_CHUNK)
 
     def _said(self, payload: bytes) -> str | Delta:
         """Return what a line of data adds to the answer: its text, or a delta if it is more than that."""
@@ -170,6 +193,8 @@ class ChunkReader:
     def _said_with_care(self, payload: bytes) -> str | Delta:
         if self.done:
             return ""
+        if self._body:
+            self._note_unknown(bytes(self._body))
         self._body, self._is_special = None, False
         in_lines = self._partial or self._event == "error"
         said = self._said_in_lines(payload) if in_lines else self._said(payload)
@@ -202,8 +227,10 @@ class ChunkReader:
             return ""
         if (failure := failure_in(data, self._event)) is not None:
             raise failed_answer(self._model, failure, self._headers)
+        if not data:
+            return ""
         if not isinstance(data, dict):
-            raise BadModelAnswer("The provider sent a chunk that is not valid.")
+            raise BadModelAnswer(UNREADABLE_CHUNK)
         self._halves = self._halves or {name: HalfCharacters() for name in ("content", "reasoning", "refusal")}
         return self._read_chunk(as_chunk(data), said)
 
@@ -244,6 +271,8 @@ class ChunkReader:
             self._end_with(choice, payload)
         wire = choice.delta
         if not wire:
+            if not choice.finish_reason and choice.message is None and choice.text is None:
+                self._look_around(payload)
             return self._undivided(choice)
         if len(wire) == 1 and not self._halves and type(text := wire.get("content")) is str:
             return text
@@ -262,13 +291,18 @@ class ChunkReader:
         data = decoded_anyhow(payload)
         if (failure := failure_in(data)) is not None:
             raise failed_answer(self._model, failure, self._headers)
-        self.usage = later(self.usage, usage_in(data))
+        usage = usage_in(data)
+        self.usage = later(self.usage, usage)
+        if usage is None and not data.get("choices") and says_something(data):
+            self._note_unknown(payload + b"\n")
 
     def _end_with(self, choice: WireChoice, payload: bytes) -> None:
         if choice.error:
             raise failed_answer(self._model, {"error": choice.error}, self._headers)
         self._look_around(payload)
         said = choice.finish_reason
+        if FAILED.search(self._unknown_reason):
+            return
         if isinstance(said, str) and said.lower() not in NO_REASON:
             reason = finish_reason(said)
             self.finish_reason, self._unknown_reason = reason or self.finish_reason, "" if reason else said
@@ -281,6 +315,8 @@ class ChunkReader:
         return choice.text if isinstance(choice.text, str) else ""
 
     def _read_delta(self, wire: dict[str, Any]) -> str | Delta:
+        if wire.get("error"):
+            raise failed_answer(self._model, {"error": wire["error"]}, self._headers)
         text, reasoning = text_of(wire.get("content")), self._fields.read(wire)
         refusal = text_of(wire.get("refusal"))
         if self._halves:
@@ -298,6 +334,11 @@ class ChunkReader:
         if not isinstance(pieces, list):
             return ()
         return tuple(delta for piece in pieces if isinstance(piece, dict) for delta in self._calls.read(piece))
+
+
+def _as_agent_error(error: Exception) -> AgentError:
+    """Return an error of ours as it is; the others mean JSON that nobody can read, nested too deeply for example."""
+    return error if isinstance(error, AgentError) else BadModelAnswer(UNREADABLE_CHUNK)
 
 
 def _joined(texts: list[str]) -> Delta:

@@ -43,6 +43,9 @@ MEANT: dict[str, tuple[str, dict[str, Any]]] = {
     "nothing": ("", {}),
     "white space": (" \n", {}),
     "an empty object": ("{ }", {}),
+    "JSON in JSON, and words behind": (json.dumps('{"path": "x"}') + " That should do.", {"path": "x"}),
+    "an empty text, then the object": ('""{"path": "x"}', {"path": "x"}),
+    "tags around it": ('<tool_call>{"path": "x"}</tool_call>', {"path": "x"}),
     "an empty object, then the real one": ('{}{"path": "x"}', {"path": "x"}),
 }
 NOT_OBJECTS = ['{"path": "x"', '{"path": "x', '{"path": ', "[1, 2]", "null", "12", '"word"', "path=x", '{"a" 1}', "}{"]
@@ -79,13 +82,31 @@ def test_a_value_that_broke_off_does_not_look_whole():
     assert assembled('{"path": "x", "lines": [1, 2', 5) == ({"path": "x", "lines": None}, False)
 
 
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_a_value_with_quotes_in_it_is_not_cut_at_the_first(size: int):
+    assert assembled('{"command": "rm -rf "/tmp/x""}', size) == ({"command": None}, False)
+    assert assembled('{"path": "x", "command": "rm -rf "/tmp/x""}', size) == ({"path": "x", "command": None}, False)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_long_value_with_quotes_in_it_broke_off(size: int):
+    text = '{"content": "' + "x" * 500 + '" and more"}'
+    arguments = ObjectText()
+    for at in range(0, len(text), size):
+        arguments.feed(text[at : at + size])
+    written, was_read = "".join(arguments._sent), arguments.finish()[1]
+    assert not was_read
+    assert arguments.flows or "xxx" not in written
+
+
 def test_a_long_value_is_passed_on_while_it_is_written():
     text = ObjectText()
     assert text.feed('{"content": "') == '{"content": '
     assert len(text.feed("x" * 1000)) > 900
     assert text.feed("y" * 10) == "y" * 10
     assert text.flows
-    assert text.feed('\\n"}') == '\\n"}'
+    assert text.feed('\\n"') == ""
+    assert text.feed("}") == '\\n"}'
     assert text.complete
 
 
@@ -182,6 +203,14 @@ ASSEMBLED: dict[str, tuple[Step, list[tuple[str, str]]]] = {
         pieces(piece("look", '{"q":"x"}', index=0, id="a"), piece(None, " and that is it", index=0)),
         [("look", '{"q":"x"}')],
     ),
+    "an empty object behind the real one": (
+        pieces(piece("look", '{"q":"x"}', index=0, id="a"), piece(None, "{}", index=0)),
+        [("look", '{"q":"x"}')],
+    ),
+    "two empty objects, then the real one": (
+        pieces(piece("look", "{}", index=0, id="a"), piece(None, "{}", index=0), piece(None, '{"q":"x"}', index=0)),
+        [("look", '{"q":"x"}')],
+    ),
     "a legacy function call": (
         junk(
             [
@@ -223,6 +252,12 @@ async def test_calls_are_put_together(upstream: Upstream, name: str):
     assert found.calls == expected
     assert found.error is None
     assert not found.unread
+
+
+async def test_arguments_for_a_tool_without_a_name_are_an_error(upstream: Upstream):
+    upstream.turns(pieces(piece(None, '{"q":"x"}', index=0, id="a")), says("Hello"))
+    found = await heard(upstream)
+    assert (found.codes, found.calls) == (["bad_model_answer"], [])
 
 
 async def test_a_character_cut_in_two_is_joined_in_arguments(upstream: Upstream):

@@ -54,6 +54,15 @@ REFUSALS: list[tuple[str, dict[str, Any]]] = [
     ("reasoning_effort", openai_error("`reasoning_effort` is not supported with this model")),
     ("reasoning_effort", openai_error("Model m does not support parameter reasoningEffort.")),
     ("reasoning_effort", openai_error("Unrecognized request argument supplied: reasoning_effort")),
+    ("top_p", openai_error("Only one of temperature and top_p may be specified")),
+    ("top_p", {"error": {"field": "top_p", "message": "unknown field"}}),
+    ("top_p", {"detail": [{"type": "extra_forbidden", "loc": ["body", "top_p"], "msg": "no"}]}),
+    ("top_p", {"errors": [{"param": "top_p", "message": "unsupported"}]}),
+    ("temperature", openai_error("This model does not accept temperature.")),
+    ("temperature", openai_error("temperature cannot be used with reasoning models")),
+    ("temperature", openai_error("temperature may only be set to 1 when thinking is enabled")),
+    ("temperature", openai_error("temperature must be 1 for this model")),
+    ("stop", openai_error("stop is not compatible with this model", "stop")),
 ]
 
 
@@ -81,6 +90,9 @@ RENAMES = [
     openai_error("Unsupported parameter: 'max_tokens' is not supported with this model."),
     {"message": "max_tokens is deprecated, please use max_completion_tokens"},
     fastapi("max_tokens"),
+    openai_error("`max_completion_tokens` should be given instead of `max_tokens`."),
+    openai_error("Invalid parameter max_tokens; did you mean 'max_completion_tokens'?"),
+    openai_error("max_tokens is not a valid parameter for this model", "max_tokens"),
 ]
 
 
@@ -108,6 +120,7 @@ def test_a_client_never_hears_of_it(server: Live, upstream: Upstream):
     [
         "max_tokens is too large: 500. This model supports at most 400 completion tokens.",
         "temperature must be between 0 and 0.05",
+        "temperature must be 1.5 or less",
         "Please stop sending so many messages.",
         "Invalid schema for response_format 'x': 'oneOf' is not permitted.",
         "tools is not supported",
@@ -117,6 +130,17 @@ async def test_a_value_that_is_wrong_is_the_callers_to_mend(upstream: Upstream, 
     asked = replace_format(ALL, {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}})
     upstream.turns(fails(400, openai_error(message)))
     assert str((await heard(upstream, parameters=asked)).error) == f"Scripted refused the request: {message}"
+
+
+async def test_a_limit_that_is_too_large_keeps_its_name(upstream: Upstream):
+    too_large = "max_completion_tokens is too large: 500. This model supports at most 400."
+    upstream.turns(fails(400, RENAMES[0]), fails(400, openai_error(too_large)), says("Hello"))
+    providers = Providers(idle_seconds=30)
+    found = await heard(upstream, parameters=Parameters(max_tokens=500), providers=providers)
+    assert too_large in str(found.error)
+    assert (await heard(upstream, parameters=Parameters(max_tokens=5), providers=providers)).text == "Hello"
+    await providers.aclose()
+    assert upstream.asked[-1]["max_completion_tokens"] == 5
 
 
 async def test_both_names_refused_end_in_the_refusal(upstream: Upstream):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from agents.errors import ContextLengthExceeded
+from agents.providers.refusals import page_words
 from tests.agents.provider_parts import heard
 from tests.live import Live
 from tests.live.asking import ask, content_of, events_of, row_of, text_of
@@ -44,6 +45,13 @@ FIRST, SECOND = "first-model", "second-model"
         ("guardrail_intervened", "content_filter"),
         ("tool_use", "tool_calls"),
         ("function_call", "tool_calls"),
+        ("FINISH_REASON_STOP", "stop"),
+        ("endTurn", "stop"),
+        ("STOP_REASON_MAX_TOKENS", "length"),
+        ("maxTokens", "length"),
+        ("context_window_exceeded", "length"),
+        ("contentFiltered", "content_filter"),
+        ("toolUse", "tool_calls"),
     ],
 )
 async def test_reasons_that_are_known(upstream: Upstream, said: str, meant: str):
@@ -140,9 +148,80 @@ EVENTS: dict[str, tuple[bytes, str]] = {
     ),
     "words": (b"data: Oh no\n\n", "The provider broke off: Oh no"),
     "JSON that is no event": (b'{"error": {"message": "Oh no"}}\n', "The provider broke off: Oh no"),
+    "an error in an error": (frame({"error": {"error": {"message": "Oh no"}}}), "The provider broke off: Oh no"),
+    "errors by field": (frame({"errors": {"x": ["Oh no"]}}), "The provider broke off: Oh no"),
+    "a message in parts": (frame({"message": {"text": "Oh no"}}), "The provider broke off: Oh no"),
+    "in a delta": (frame({"choices": [{"delta": {"error": {"message": "Oh no"}}}]}), "The provider broke off: Oh no"),
+    "words that begin like a list": (b"data: [ERROR] Oh no\n\n", "The provider broke off: [ERROR] Oh no"),
+    "a text in JSON": (b'data: "Oh no"\n\n', "The provider broke off: Oh no"),
     "an error after the end": (STOP + frame({"error": "Oh no"}), "The provider broke off: Oh no"),
     "the reason first": (chunk({}, "error") + frame({"error": "Oh no"}), "The provider broke off: Oh no"),
 }
+
+
+# Nobody can know what they mean: they are errors if the answer then ends without a reason.
+UNKNOWN_EVENTS: dict[str, tuple[bytes, str]] = {
+    "a code": (frame({"code": 500}), "Scripted failed (HTTP 500)."),
+    "a name as a code": (frame({"code": "InternalError"}), "The provider broke off: InternalError"),
+    "a word": (frame({"Message": "overloaded"}), 'The provider broke off: {"Message":"overloaded"}'),
+    "words without blanks": (frame({"problem": "过载"}), 'The provider broke off: {"problem":"过载"}'),
+    "an event of another name": (
+        b"event: server_error\n" + frame({"text": "overloaded"}),
+        'The provider broke off: {"text":"overloaded"}',
+    ),
+    "an empty error": (frame({"error": {}}), 'The provider broke off: {"error":{}}'),
+    "a field that is not SSE's": (b"error: Oh no\n\n", "The provider broke off: error: Oh no"),
+    "a page": (b"<html><title>Bad Gateway</title></html>\n", "The provider broke off: Bad Gateway"),
+    "a line of text": (b"Internal Server Error\n", "The provider broke off: Internal Server Error"),
+    "JSON in several lines": (b'{\n  "error": {\n "message": "Oh no"}}\n', "The provider broke off: Oh no"),
+}
+
+
+@pytest.mark.parametrize("before", [b"", HELLO])
+@pytest.mark.parametrize("name", UNKNOWN_EVENTS)
+async def test_what_nobody_knows_is_an_error_if_no_reason_follows(upstream: Upstream, name: str, before: bytes):
+    event, words = UNKNOWN_EVENTS[name]
+    upstream.turns(*[junk([before, event, DONE])] * 3)
+    found = await heard(upstream)
+    assert (found.text, str(found.error)) == ("Hello" if before else "", words)
+
+
+@pytest.mark.parametrize("name", UNKNOWN_EVENTS)
+async def test_what_nobody_knows_harms_no_answer_that_ends_well(upstream: Upstream, name: str):
+    upstream.turns(junk([HELLO, UNKNOWN_EVENTS[name][0], STOP, DONE]))
+    found = await heard(upstream)
+    assert (found.text, found.finish, found.error) == ("Hello", "stop", None)
+
+
+async def test_a_stop_takes_no_failure_back(upstream: Upstream):
+    upstream.turns(junk([HELLO, chunk({}, "error"), STOP, DONE]))
+    assert str((await heard(upstream)).error) == "Scripted ended its answer with 'error'."
+
+
+async def test_calls_that_never_came_are_asked_for_again(upstream: Upstream):
+    upstream.turns(says("", finish="tool_calls"), says("Hello"))
+    assert (await heard(upstream)).text == "Hello"
+
+
+@pytest.mark.parametrize("piece", [b"<script>", b"<title>", b"<title", b"<", b"<!-- "])
+def test_a_page_of_tags_that_never_end_is_read(piece: bytes):
+    """Looking for the end of each took 5 to 25 s in which the server did nothing else; now a few hundredths."""
+    assert len(page_words(piece * (100_000 // len(piece)))) <= 500
+
+
+@pytest.mark.parametrize("levels", [200, 470, 900, 990])
+async def test_errors_that_are_nested_without_end_are_errors(upstream: Upstream, levels: int):
+    said = b'{"error":' + b'{"message":' * levels + b"1" + b"}" * (levels + 1)
+    upstream.turns(junk([HELLO, b"data: " + said + b"\n\n"]), fails(400, said.decode()))
+    found = await heard(upstream)
+    assert found.error is not None
+    assert found.error.code in ("provider_unavailable", "bad_model_answer")
+    assert (await heard(upstream)).error.code == "provider_refused"  # type: ignore[union-attr]
+
+
+async def test_words_have_no_control_characters(upstream: Upstream):
+    upstream.turns(junk([HELLO, frame({"error": "Oh\x1b[2J\x00 \x9bno"})]))
+    assert str((await heard(upstream)).error) == "The provider broke off: Oh [2J no"
 
 
 @pytest.mark.parametrize("name", EVENTS)

@@ -55,6 +55,8 @@ FORMS: dict[str, tuple[Any, tuple[int | None, int | None, int, int] | None]] = {
         (10, 5, 0, 0),
     ),
     "the later name has the count": ({"prompt_tokens": 0, "input_tokens": 10, "completion_tokens": 5}, (10, 5, 0, 0)),
+    "Bedrock's own": ({"inputTokens": 10, "outputTokens": 5, "totalTokens": 15}, (10, 5, 0, 0)),
+    "the AI SDK's": ({"promptTokens": 10, "completionTokens": 5}, (10, 5, 0, 0)),
     "floats": ({"prompt_tokens": 10.0, "completion_tokens": 5.0}, (10, 5, 0, 0)),
     "texts": ({"prompt_tokens": "10", "completion_tokens": "5.0", "total_tokens": "15"}, (10, 5, 0, 0)),
     "texts with a thousands separator": ({"prompt_tokens": "1,000", "completion_tokens": "5"}, (1000, 5, 0, 0)),
@@ -94,6 +96,10 @@ COUNTED = {"prompt_tokens": 10, "completion_tokens": 5}
         {"choices": [{"usage": COUNTED}]},
         {"choices": [{"delta": {"usage": COUNTED}}]},
         {"usage": None, "x_groq": {"id": "x", "usage": COUNTED}},
+        {"choices": [{"message": {"usage": COUNTED}}]},
+        {"usage": {"prompt_tokens": 0, "completion_tokens": 0}, "x_groq": {"usage": COUNTED}},
+        {"metadata": {"usage": COUNTED}},
+        COUNTED,
         {"usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5}},
     ],
 )
@@ -116,6 +122,7 @@ async def test_every_place_is_looked_at(upstream: Upstream, data: dict[str, Any]
         ([{"input_tokens": 10, "output_tokens": 1}, {"output_tokens": 5}], (10, 5)),
         ([COUNTED, {}], (10, 5)),
         ([COUNTED, XAI], (1000, 2050)),
+        ([{"prompt_tokens": 10, "completion_tokens": None}, {"total_tokens": 15}], (10, 5)),
     ],
 )
 async def test_the_larger_of_several_counts_holds(
@@ -126,6 +133,18 @@ async def test_the_larger_of_several_counts_holds(
     usage = (await heard(upstream)).usage
     assert usage is not None
     assert (usage.prompt_tokens, usage.completion_tokens) == expected
+
+
+@pytest.mark.parametrize("place", ["before", "behind"])
+async def test_a_choice_counts_beside_the_end_too(upstream: Upstream, place: str):
+    counted = frame({"choices": [{"index": 0, "delta": {}, "finish_reason": None, "usage": COUNTED}]})
+    end = chunk({}, "stop")
+    upstream.turns(
+        junk([chunk({"content": "Hello"}), *([counted, end] if place == "before" else [end, counted]), DONE])
+    )
+    usage = (await heard(upstream)).usage
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens) == (10, 5)
 
 
 def test_nothing_takes_a_count_away():

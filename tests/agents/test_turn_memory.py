@@ -323,6 +323,16 @@ def test_pieces_of_a_list_are_put_together_by_their_index_or_their_kind():
     assert merged(["a"], ["b"]) == ["a", "b"]
 
 
+@pytest.mark.parametrize("levels", [100, 450, 900])
+def test_what_is_nested_without_end_is_left_out(live: Live, upstream: Upstream, levels: int):
+    deep: Any = []
+    for _ in range(levels):
+        deep = [deep]
+    upstream.turns(acts({"x_blob": deep, "reasoning_content": "Hm."}, x_blob=deep), says("42."))
+    assert content_of(ask(live, "handy")).endswith("42.")
+    assert turn_of(upstream.asked[1]) == {"content": None, "reasoning_content": "Hm."}
+
+
 @pytest.mark.parametrize("field", ["role", "content", "refusal", "annotations", "audio", "tool_calls", "function_call"])
 def test_what_is_openais_is_no_attachment(field: str):
     fields = MessageFields()
