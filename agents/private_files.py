@@ -42,10 +42,13 @@ class Closed:
 
 
 def close_to_others(directory: Path, *more: Path) -> Closed:
-    """Take a data directory, and files of it that lie elsewhere, away from every other user of the machine."""
+    """Take a data directory, and files of it that lie elsewhere, away from every other user of the machine.
+
+    These paths are the operator's and may be symbolic links; links inside the directory are left alone.
+    """
     closed = Closed(stat.S_IMODE(directory.stat().st_mode))
     # The directory comes first: afterwards no other user can exchange a path in it.
-    for path, mode in open_to_others(directory, *more):
+    for path, mode in open_to_others(*(named.resolve() for named in (directory, *more))):
         try:
             path.chmod(mode & ~OTHERS)
         except FileNotFoundError:

@@ -36,7 +36,7 @@ from openfang_site.secret_key import kept_secret_key
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- OpenFang -----------------------------------------------------------------------------------------------------
-OPENFANG_DATA_DIR = env_path("OPENFANG_DATA_DIR", BASE_DIR / "data")
+OPENFANG_DATA_DIR = env_path("OPENFANG_DATA_DIR", (BASE_DIR / "data").resolve())
 OPENFANG_HOST = env_str("OPENFANG_HOST", "127.0.0.1")
 OPENFANG_PORT = env_int("OPENFANG_PORT", 4200, low=0, high=65535)
 # The path below which all is served, on a host that other services share; empty: the host is ours.

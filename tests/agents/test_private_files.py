@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from agents.private_files import open_to_others
+from agents.private_files import close_to_others, open_to_others
 from agents.tools.workspace import Workspace
 from tests.agents.command_line import CEILING, ROOT, Installation
 
@@ -92,6 +93,34 @@ def readable_for_attacker(paths: list[Path]) -> list[Path]:
 def assert_private(directory: Path) -> None:
     assert [f"{path} {mode:o}" for path, mode in open_to_others(directory)] == []
     assert readable_for_attacker(everything_in(directory)) == []
+
+
+def test_a_directory_behind_a_symbolic_link_is_closed(home: Path) -> None:
+    (home / "disk").mkdir()
+    for name in ("disk/openfang.sqlite3", "database", "outside"):
+        (home / name).touch()
+    (home / "disk" / "link").symlink_to(home / "outside")
+    (home / "data").symlink_to(home / "disk")
+    (home / "other.sqlite3").symlink_to(home / "database")
+    for path in (home / "disk", home / "disk" / "openfang.sqlite3", home / "database", home / "outside"):
+        path.chmod(0o755)
+    assert close_to_others(home / "data", home / "other.sqlite3").was_open
+    assert [*open_to_others(home / "disk", home / "database")] == []
+    assert (home / "outside").stat().st_mode & 0o777 == 0o755
+
+
+def test_the_default_data_directory_may_be_a_symbolic_link(home: Path) -> None:
+    """Its real path is the setting: the mode of a link says nothing, and doctor would complain for ever."""
+    (home / "disk").mkdir()
+    (home / "data").symlink_to(home / "disk")
+    shutil.copytree(ROOT / "openfang_site", home / "openfang_site", ignore=shutil.ignore_patterns("__pycache__"))
+    (home / "agents").symlink_to(ROOT / "agents")
+    environment = {name: value for name, value in os.environ.items() if name != "OPENFANG_DATA_DIR"}
+    code = "from openfang_site import settings; print(settings.OPENFANG_DATA_DIR)"
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert Path(said.strip()) == (home / "disk").resolve()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become the attacker")
