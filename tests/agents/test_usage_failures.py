@@ -7,7 +7,7 @@ import pytest
 from tests.estimated import CODER_PROMPT
 from tests.live import Live
 from tests.live.asking import ask, events_of, row_of, somebody, text_of
-from tests.upstream import Step, Upstream, chunk, cuts, error_frame, fails, junk, says
+from tests.upstream import Step, Upstream, answers, chunk, cuts, error_frame, fails, junk, says
 
 NOTHING_USED = {
     "prompt_tokens": 0,
@@ -151,3 +151,23 @@ def test_an_image_for_a_model_that_cannot_see_is_refused_before_the_run_and_leav
     assert response.json()["error"]["param"] == "messages[0].content[0].image_url"
     assert live.usage(f"end_user = '{name}'") == []
     assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"message": "This model's maximum context length is 8 tokens.", "code": "context_length_exceeded"},
+        {"message": "Invalid API key.", "code": 401},
+    ],
+)
+def test_a_refusal_sent_as_200_costs_nothing(live: Live, upstream: Upstream, error: dict[str, Any]):
+    upstream.default = answers({"error": error})
+    row = row_of(live, ask(live))
+    assert row["status"] == "failed"
+    assert part(row, NOTHING_USED) == NOTHING_USED
+
+
+def test_a_gateway_that_gave_up_on_a_working_model_costs_the_prompt(live: Live, upstream: Upstream):
+    upstream.turns(fails(504, headers={"x-should-retry": "false"}))
+    row = row_of(live, ask(live))
+    assert (row["status"], row["token_source"], row["prompt_tokens"]) == ("failed", "estimated", CODER_PROMPT)
