@@ -23,9 +23,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from agents import transcripts
 from agents.errors import AgentError, ProviderRefused, RateLimitExceeded
 from agents.execution import Parts, Run
+from agents.keyring import Keyring
 from agents.models import Status, Transcript, UsageRecord
 from agents.requests import Caller, RunRequest
 from agents.resumption import Resumption
+from agents.snapshot import Snapshot
 from agents.tools.function import FunctionTool
 from agents.types import (
     AgentSpec,
@@ -42,7 +44,7 @@ from agents.types import (
 
 MODEL = ModelSpec("m", ProviderSpec("p", "P", "openai", "http://127.0.0.1:9/v1"))
 AGENT = AgentSpec(uuid.UUID(int=1), "a", "", 0, "", (MODEL,), run_timeout=10_000)
-SNAPSHOT = SimpleNamespace(mcp_tools=lambda _: (), budgets=lambda *_: (), highest_prices=None)
+SNAPSHOT = Snapshot(0, [AGENT], Keyring({}))
 AT_ONCE = 4
 DECISIONS = {
     "admission": ["admit"] * 5 + ["refuse"],
@@ -165,11 +167,15 @@ class Client:
 
     # As the caller's allowance
 
-    async def take(self, tokens: int) -> None:
+    async def take(self, tokens: int) -> int:
         if await self._at("admission") == "refuse":
             raise RateLimitExceeded(retry_after=1)
+        return tokens
 
-    async def settle(self, used: int) -> None:
+    async def count(self, more: int) -> None:
+        pass
+
+    async def settle(self, more: int) -> None:
         self.admitted = False
 
     # As the provider
