@@ -33,7 +33,7 @@ class ObjectText:
     """One JSON object that comes in pieces. `feed` returns what of it is certain; `finish` returns the rest."""
 
     def __init__(self) -> None:
-        self.complete = False
+        self.begun = self.complete = False
         # What follows the object in the piece that completed it.
         self.surplus = ""
         self._raw: list[str] = []
@@ -45,10 +45,6 @@ class ObjectText:
         self._expects = START
         self._in_string = False
         self._broken = False
-
-    @property
-    def begun(self) -> bool:
-        return any(piece.strip() for piece in self._raw)
 
     @property
     def is_empty_object(self) -> bool:
@@ -67,6 +63,7 @@ class ObjectText:
     def feed(self, piece: str) -> str:
         """Take a piece in, and return what can be passed on."""
         self._raw.append(piece)
+        self.begun = self.begun or bool(piece.strip())
         if self._broken or self.complete:
             return ""
         text, at, ready = self._pending + piece, 0, ""

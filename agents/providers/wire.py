@@ -15,7 +15,7 @@ from agents.types import Delta, FinishReason, ModelSpec, ReportedUsage, ToolCall
 
 LONGEST_MODEL = 200
 LONGEST_BODY = 16 * 2**20
-LONGEST_EVENT = 2**20
+MOST_WORK = 2**24  # bytes times lines of one event: it is decoded after each line, 0.2 s in all at this limit
 LONGEST_UNKNOWN = 2**14
 UNREADABLE_CHUNK = "The provider sent a chunk that is not valid."
 NO_REASON = ("null", "none")
@@ -205,8 +205,9 @@ class ChunkReader:
         """Read a line of data behind others of its event, or behind the event's name."""
         if self._partial and not payload.strip().startswith(b"[DONE"):
             before, self._partial = self._partial, b""
-            if len(before) < LONGEST_EVENT:
-                payload = before.rstrip(b"\r\n") + b"\n" + payload.removeprefix(b" ")
+            if len(before) * before.count(b"\n") > MOST_WORK:
+                raise BadModelAnswer(UNREADABLE_CHUNK)
+            payload = before.rstrip(b"\r\n") + b"\n" + payload.removeprefix(b" ")
         return self._said_loosely(payload)
 
     def _said_loosely(self, payload: bytes) -> str | Delta:

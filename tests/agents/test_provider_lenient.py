@@ -201,6 +201,14 @@ async def test_what_is_nested_too_deeply_is_a_bad_answer(upstream: Upstream):
     assert found.error.code == "bad_model_answer"
 
 
+async def test_an_event_of_lines_without_end_is_a_bad_answer(upstream: Upstream):
+    """Decoding it after each of its lines took minutes."""
+    upstream.turns(junk([HELLO, b'data: {"x":[\n' + b"data: 1,\n" * 20_000, STOP, DONE]))
+    found = await heard(upstream)
+    assert found.error is not None
+    assert found.error.code == "bad_model_answer"
+
+
 @pytest.mark.parametrize(
     ("pieces", "text"),
     [
