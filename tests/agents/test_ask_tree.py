@@ -10,7 +10,7 @@ from tests.live import Live
 from tests.live.asking import ask, closed_row, content_of, eventually, row_of, somebody
 from tests.live.colleague import Colleague
 from tests.openai_compat.limits_parts import make_keys
-from tests.upstream import Answer, Pause, Received, Upstream, call, calls_many, hangs, says, stalls
+from tests.upstream import Answer, Call, Pause, Received, Upstream, call, calls_many, hangs, says, stalls
 
 RUNS, PARALLEL, LLM_CALLS, TOOL_CALLS = 6, 2, 7, 4
 BOUNDS = {
@@ -45,6 +45,11 @@ def keys(bounded_server: Live) -> dict[str, str]:
     )
 
 
+def questions(number: int) -> list[Call]:
+    """Questions to the expert, no two the same: a call that a provider repeats is one."""
+    return [asking("expert", f"{question}?") for question in range(number)]
+
+
 def slowly(text: str) -> Answer:
     """An answer that takes long enough for what runs beside it to be seen."""
     return says(text).but(opening=(Pause(0.2),))
@@ -64,7 +69,7 @@ def asked_by(live: Live, response: Any) -> list[dict[str, Any]]:
 
 def test_a_request_asks_only_so_often(bounded: Live, upstream: Upstream, keys: dict[str, str]):
     steward = upstream.model("steward-model")
-    steward.turns(asks_all(*(asking("expert", f"{number}?") for number in range(RUNS + 3))))
+    steward.turns(asks_all(*questions(RUNS + 3)))
     steward.turns(asks("expert", "Again?"), says("Enough."))
     upstream.model("expert-model").turns(*[says("So.")] * RUNS)
     response = ask(bounded, "steward", key=keys["free"])
@@ -74,9 +79,10 @@ def test_a_request_asks_only_so_often(bounded: Live, upstream: Upstream, keys: d
 
 
 def test_only_so_many_of_a_requests_runs_work_at_once(bounded: Live, upstream: Upstream, keys: dict[str, str]):
-    upstream.model("steward-model").turns(asks_all(*[asking("expert", "?")] * RUNS), says("Done."))
+    upstream.model("steward-model").turns(asks_all(*questions(RUNS)), says("Done."))
     upstream.model("expert-model").turns(*[slowly("So.")] * RUNS)
     assert content_of(ask(bounded, "steward", key=keys["free"])) == "Done."
+    assert len(upstream.requests) == RUNS + 2
     assert most_at_once(upstream.requests) <= PARALLEL
 
 
@@ -100,7 +106,7 @@ def test_the_places_that_other_requests_of_the_key_have_are_not_taken(
     bounded: Live, upstream: Upstream, keys: dict[str, str]
 ):
     upstream.model("critic-model").turns(stalls("Wait", then=" done"))
-    upstream.model("steward-model").turns(asks_all(*[asking("expert", "?")] * 3), says("Done."))
+    upstream.model("steward-model").turns(asks_all(*questions(3)), says("Done."))
     upstream.model("expert-model").turns(*[slowly("So.")] * 3)
     with bounded.client(keys["double"]) as client:
         messages: Any = [{"role": "user", "content": "Hi"}]
@@ -130,7 +136,7 @@ def test_the_asked_agents_make_only_so_many_llm_calls(bounded: Live, upstream: U
 
 
 def test_the_asked_agents_make_only_so_many_tool_calls(bounded: Live, upstream: Upstream, keys: dict[str, str]):
-    compute = [call("calculator", expression="1+1")] * 3
+    compute = [call("calculator", expression=f"1+{number}") for number in range(3)]
     upstream.model("steward-model").turns(asks("handy", "1?"), asks("handy", "2?"), says("Done."))
     upstream.turns(calls_many(*compute), says("2."), calls_many(*compute))
     response = ask(bounded, "steward", key=keys["free"])
@@ -166,7 +172,7 @@ def test_an_asked_agent_is_done_when_the_asking_one_must_be(bounded: Live, upstr
 
 def test_all_runs_of_a_request_end_when_its_client_leaves(bounded: Live, upstream: Upstream):
     user = somebody()
-    upstream.model("steward-model").turns(asks_all(*[asking("expert", "?")] * RUNS))
+    upstream.model("steward-model").turns(asks_all(*questions(RUNS)))
     upstream.model("expert-model").turns(*[hangs()] * RUNS)
     messages: Any = [{"role": "user", "content": "Hi"}]
     with bounded.client(bounded.keys["alice"]) as client:
