@@ -138,7 +138,7 @@ class Asking:
             self._asker.place.tree.count_tool_calls(min(new, self._agent.max_tool_calls))
 
     def find(self, snapshot: Snapshot, name: str) -> AgentSpec:
-        """Return the agent to ask. Raises ToolFailed if there is none of this name, or this run may not ask."""
+        """Return the agent to ask. Raises ToolFailed for an unknown name, or if this run may not ask."""
         if self.depth >= DEEPEST:
             raise ToolFailed(f"Agents may ask each other at most {DEEPEST} deep. Answer yourself.")
         agent = snapshot.find(name, self._caller.key)

@@ -62,5 +62,5 @@ def _canonical(body: bytes) -> bytes:
             # null is the same as absent.
             asked = {name: value for name, value in asked.items() if value is not None and name not in NOT_ASKED}
         return _encode(asked)
-    except (ValueError, RecursionError):  # in a field that nobody reads: the request itself was parsed before
+    except (ValueError, RecursionError):  # in an ignored field: the request itself was parsed before
         return body

@@ -24,7 +24,7 @@ def private(path: str, flags: int) -> int:
 
 
 def make_private_file(path: Path) -> None:
-    """Make an empty file where there is none, for a library that would make it readable to others."""
+    """Create an empty file if it is missing, before a library creates it readable to others."""
     with suppress(OSError):  # the library says better what is wrong with the path
         os.close(private(str(path), os.O_WRONLY | os.O_CREAT))
 

@@ -24,7 +24,7 @@ def split_url(text: str) -> SplitResult | None:
 
 
 def hostname_of(url: str) -> str:
-    """Return the host of a URL in lower case, empty if there is none."""
+    """Return the host of a URL in lower case, or an empty string."""
     parts = split_url(url)
     return (parts and parts.hostname) or ""
 

@@ -91,7 +91,7 @@ class Storm:
     async def _client(self, session: aiohttp.ClientSession, number: int) -> None:
         which = self._chance.randrange(BODIES)
         leaves_after = self._chance.choice([None, None, None, 0.0, 0.05, 0.3, 0.8])
-        # Of the same body some have a key of their own, some share one, and most have none.
+        # With the same body some requests have their own key, some share one, most have no key.
         key = self._chance.choice(["", "", "", f"{self._name}-{which}", f"{self._name}-own-{number}"])
         async with self._room:
             asking = asyncio.create_task(self._ask(session, which, key))

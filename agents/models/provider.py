@@ -137,7 +137,7 @@ class Provider(Served):
 
 
 def endpoint_cut(provider: Provider) -> str:
-    """Return what somebody is told who gave the URL of the chat completions for the base URL."""
+    """Return the notice for a base URL that was given as the URL of the chat completions."""
     return f"The base URL is {provider.base_url}: OpenFang adds /chat/completions itself."
 
 

@@ -118,7 +118,7 @@ def _places(data: dict[str, Any]) -> Iterator[Any]:
 
 
 def _first(wire: dict[str, Any], paths: tuple[Path, ...]) -> int | None:
-    """Return the first of several counts that is not zero; zero if one is that, None if there is none."""
+    """Return the first count above zero, else zero if any count is known, else None."""
     found = None
     for path in paths:
         if path[0] in wire and (count := _count(wire, path)) is not None:

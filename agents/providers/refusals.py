@@ -185,7 +185,7 @@ def _said(data: Any, secret: str | None) -> Said:
 
 
 def _text(message: Any, levels: int = DEEPEST_WORDS) -> str:
-    """Return a message that may be a list of what is invalid (FastAPI), or an object with a message of its own."""
+    """Return a message as text: FastAPI sends a list of invalid fields, others an object that holds a message."""
     if levels == 0:
         return ""
     if isinstance(message, dict):

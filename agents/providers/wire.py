@@ -338,7 +338,7 @@ class ChunkReader:
 
 
 def _as_agent_error(error: Exception) -> AgentError:
-    """Return an error of ours as it is; the others mean JSON that nobody can read, nested too deeply for example."""
+    """Return our own errors unchanged; any other means unreadable JSON, for example nested too deeply."""
     return error if isinstance(error, AgentError) else BadModelAnswer(UNREADABLE_CHUNK)
 
 

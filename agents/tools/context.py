@@ -10,7 +10,7 @@ from agents.types import AgentSpec
 class RunContext:
     """What a run hands to the tools it calls.
 
-    `scope` names the caller, so that nothing remembered for one is told to another; `key_id` is the caller's API key,
+    `scope` names the caller, so that one caller's memories never reach another; `key_id` is the caller's API key,
     None on a server without keys; `workspaces` holds a folder for each agent, or for each of its keys; `deadline` is on
     the event loop's clock; `depth` is 0 for a client's run and one more for every `agent_ask` above it;
     `ask_agent(name, question)` answers with another agent's words.

@@ -89,7 +89,7 @@ async def _start(
     home = sandbox.WORKSPACE if kind is sandbox.Kind.BUBBLEWRAP else str(workspace)
     environment = {"PATH": sandbox.PATH, "HOME": home, "LANG": "C.UTF-8"}  # and nothing of the server's
     if kind is sandbox.Kind.LANDLOCK:
-        environment["TMPDIR"] = home  # it has no /tmp of its own
+        environment["TMPDIR"] = home  # it has no private /tmp
     try:
         return await asyncio.get_running_loop().subprocess_exec(
             _Running,

@@ -7,7 +7,7 @@ from agents.types import ModelSpec, Usage
 logger = logging.getLogger(__name__)
 
 MOST_TOKENS = 10_000_000  # of a model whose limits are unknown
-TOLERANCE_PERCENT = 10  # some providers count tokens of their own templates beyond the limits that they publish
+TOLERANCE_PERCENT = 10  # some providers count template tokens beyond the limits they publish
 
 _reported: set[tuple[str, str]] = set()
 

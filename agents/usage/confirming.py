@@ -32,7 +32,7 @@ def confirm(entries: Sequence[Entry]) -> None:
         waiting.setdefault(entry.committed.get_loop(), []).append(entry)
     # Last: this thread now waits for more, and does not hold up those that go on.
     for loop, confirmed in waiting.items():
-        # The loop may have been closed under a request that nobody waits for any more.
+        # The loop may have been closed under an abandoned request.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(_resolve, confirmed)
 
@@ -44,7 +44,7 @@ def _resolve(entries: list[Entry]) -> None:
         failure: AgentError | None = entry.failure or entry.refusal
         if failure is not None:
             entry.committed.set_exception(failure)
-            entry.committed.exception()  # nobody waits for a row that is closed later
+            entry.committed.exception()  # a row that is closed later has no waiter
         else:
             entry.committed.set_result(None)
 

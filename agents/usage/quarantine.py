@@ -53,7 +53,7 @@ def restore(aside: QuarantinedEntry) -> None:
     record = _row(UsageRecord, kept["record"])
     steps = [_row(UsageStep, values) for values in kept["steps"]]
     said = msgspec.convert(kept["conversation"], Conversation) if kept["conversation"] else None
-    entry = Entry(record, cast(Any, None), steps, said)  # nobody waits for it
+    entry = Entry(record, cast(Any, None), steps, said)  # it has no waiter
     with own_turn():
         if UsageRecord.objects.get(pk=record.pk).status in NOT_CLOSED:
             commit_entries([entry])

@@ -25,7 +25,7 @@ class Question(Struct, eq=False):
 
 
 class Post(Struct, eq=False):
-    """A function whose result nobody waits for; its `key` names the run it is about, if it is about one."""
+    """A function to call without waiting for its result; `key` names the run it is about, if any."""
 
     function: Callable[[], object]
     key: Hashable = None
@@ -70,7 +70,7 @@ def settle(done: asyncio.Future[Any], result: object = None, *, error: AgentErro
         else:
             done.set_exception(error)
 
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    with suppress(RuntimeError):  # the loop is closed, so there is no waiter left
         done.get_loop().call_soon_threadsafe(resolve)
 
 

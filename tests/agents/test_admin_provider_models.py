@@ -107,7 +107,7 @@ def test_a_model_of_the_catalog_that_was_deleted_comes_back_and_follows_it(admin
                 ),
                 content_type="application/json",
             ),
-            id="with members that are none",
+            id="with members that are no models",
         ),
     ],
 )

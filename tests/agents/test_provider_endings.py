@@ -159,7 +159,7 @@ EVENTS: dict[str, tuple[bytes, str]] = {
 }
 
 
-# Nobody can know what they mean: they are errors if the answer then ends without a reason.
+# Their meaning is unknown: they are errors if the answer then ends without a reason.
 UNKNOWN_EVENTS: dict[str, tuple[bytes, str]] = {
     "a code": (frame({"code": 500}), "Scripted failed (HTTP 500)."),
     "a name as a code": (frame({"code": "InternalError"}), "The provider broke off: InternalError"),

@@ -1,6 +1,6 @@
 """Whatever the order in which requests come, leave, finish, fail, are refused, expire or die with their worker:
 
-nobody waits for ever, no finished tool call runs twice, and an Idempotency-Key has one run at a time and one answer.
+no request waits forever, no finished tool call runs twice, and an Idempotency-Key has one run at a time and one answer.
 """
 
 import asyncio

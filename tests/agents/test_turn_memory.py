@@ -27,7 +27,7 @@ SIGNED: dict[str, Any] = {"extra_content": {"google": {"thought_signature": "c2l
 
 
 def acts(*deltas: dict[str, Any], name: str = "calculator", **extra: Any) -> Step:
-    """A turn that says something of its own and calls a tool."""
+    """A turn that says something and calls a tool."""
     arguments = '{"expression": "6*7"}'
     call = {"index": 0, "id": "a", "type": "function", "function": {"name": name, "arguments": arguments}, **extra}
     return junk([*map(chunk, deltas), chunk({"tool_calls": [call]}), chunk({}, "tool_calls"), DONE])

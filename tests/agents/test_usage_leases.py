@@ -1,4 +1,4 @@
-"""A lease is renewed however slow the writer is, and a process that was late itself declares nobody's runs lost."""
+"""A lease is renewed however slow the writer is, and a process that was late itself declares no runs lost."""
 
 import asyncio
 import threading

@@ -27,7 +27,7 @@ __all__ = ["ledger"]  # a fixture
 
 @contextmanager
 def a_bug_about(row: UsageRecord, error: Exception) -> Iterator[None]:
-    """Have the writing of an entry raise what nobody foresaw, as long as it has steps."""
+    """Make the writing of an entry raise an unforeseen error as long as it has steps."""
 
     def commit(entries: Any) -> None:
         if any(entry.row.id == row.id and entry.steps for entry in entries):

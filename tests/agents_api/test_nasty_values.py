@@ -1,4 +1,4 @@
-"""Values that nobody would send, in each field, each query and each path of the document: none is a fault of ours."""
+"""Nasty values in each field, query and path of the document never cause a server error."""
 
 import json
 from collections.abc import Iterator
@@ -100,7 +100,7 @@ GIVEN = {
 
 
 def failed(answer: Any) -> bool:
-    # 502: an MCP server of the rows is asked, and there is none.
+    # 502: an MCP server of the rows is asked, and does not exist.
     status: int = answer.status_code
     return status >= 500 and status != 502
 

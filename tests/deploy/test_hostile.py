@@ -68,7 +68,7 @@ async def test_a_killed_worker_costs_nobody_a_request_even_beside_bad_chunks(sit
     await have(site, 2)
     script(upstream)
     survivor, victim = site.workers
-    victim.kill()  # while it answers nobody; its name stays known
+    victim.kill()  # while it has no requests; its name stays known
     async with attacked(site, bad_chunk), crowd(site) as asking:
         await asking.has_heard(more=40)
     start_again(victim)

@@ -1,4 +1,4 @@
-"""Headers with values that nobody would send: none of them makes the server fail."""
+"""Nasty header values never make the server fail."""
 
 import pytest
 

@@ -42,7 +42,7 @@ def deep(deep_server: Live, upstream: Upstream) -> Live:
 
 @pytest.fixture
 def browser(deep: Live) -> Iterator[httpx2.Client]:
-    """Somebody who has logged in, by the pages' own links alone."""
+    """A user who has logged in, by the pages' own links alone."""
     with httpx2.Client(timeout=TIMEOUT, verify=False, follow_redirects=True) as client:
         page = client.get(f"{deep.url}/")
         assert page.url.path == f"{ROOT}/admin/login/"

@@ -13,7 +13,7 @@ from openfang_site.supply_chain import locks
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ("agents", "openai_compat", "openfang_site")
 OURS = {*SERVER, "tests", "benchmarks"}
-APART = "clients_agents"  # has an environment and requirements of its own
+APART = "clients_agents"  # has a separate environment and requirements
 
 
 def modules(tree: ast.AST) -> Iterator[str]:

@@ -72,7 +72,7 @@ class Connection:
         return list(tools.values()), left_out
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> ToolAnswer:
-        """Run a tool and return its result. Raises ToolFailed; when cancelled, the server is told to stop."""
+        """Run a tool and return its result. Raises ToolFailed; a cancellation is passed on to the server."""
         try:
             return rendered(await self._result(tool, arguments))
         except MCPError as error:

@@ -50,7 +50,7 @@ class Lenient:
 
 
 def _reread(error: ValidationError) -> SessionMessage | None:
-    """Return the answer in a line that the library could not read, so that nobody waits for it in vain.
+    """Return the answer in a line that the library could not read, so that its caller does not wait for a timeout.
 
     Its parser refuses half of a surrogate pair, which servers in JavaScript write where they cut an emoji.
     """
