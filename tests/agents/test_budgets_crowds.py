@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from agents.profiles import load_profile
+from tests.agents.acting import asking, asks_all
 from tests.live import Live
 from tests.live.asking import ask, body, eventually, row_of, url_of
 from tests.openai_compat.limits_parts import make_keys
@@ -128,6 +129,23 @@ async def test_runs_of_many_calls_are_stopped_at_the_limit(crowded: Live, upstre
     assert reserved == 0
     made = sum(row["llm_calls"] for row in crowded.usage("api_key_name = 'loops'"))
     assert limit - prompt - 2 * CAP < spent <= limit + made * beyond
+
+
+async def test_agents_that_ask_others_spend_no_more_than_the_limit(crowded: Live, upstream: Upstream):
+    most = 4096  # what a model without a known limit is taken to write
+    steward, expert = (estimate_of(crowded, upstream, agent) for agent in ("steward", "expert"))
+    limit = 12 * (steward + most)
+    key = key_with(crowded, "askers", limit)
+    fan_out = asks_all(*(asking("expert", f"{number}?") for number in range(5)))
+    upstream.model("steward-model").default = fan_out.but(usage=Usage(prompt_tokens=steward, completion_tokens=most))
+    upstream.model("expert-model").default = says("So.", usage=Usage(prompt_tokens=expert, completion_tokens=most))
+
+    assert (await all_at_once(crowded, key, 6, "steward"))[429] > 0
+    spent, reserved = standing(crowded, "askers")
+    report("runs that ask five others", spent, limit)
+    assert reserved == 0
+    assert crowded.usage("api_key_name = 'askers' AND endpoint = 'agent_ask' AND status = 'ok'")
+    assert limit - steward - 2 * most < spent <= limit
 
 
 async def test_leaving_before_the_first_token_is_paid_for(crowded: Live, upstream: Upstream):
