@@ -8,6 +8,7 @@ PostgreSQL and Redis.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -35,6 +36,8 @@ def main(arguments: list[str]) -> None:
     if arguments in (["--help"], ["-h"]):
         print(__doc__)
         return
+    # A shell that starts this in the background ignores SIGINT for it, and tests send Ctrl-C to what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     everything = not set(arguments) - {"--all"}
     checks = [Check(name, command) for name, command in CHECKS.items()] if everything else []
     install_javascript_clients(HERE / "clients")
