@@ -28,6 +28,12 @@ FILES = [
 ]
 
 
+# It counts by triggers of SQLite.
+COUNTS_SAVES = (
+    "tests/agents/test_usage_hostile.py::test_a_run_saves_its_transcript_a_few_times_however_many_calls_one_answer_has"
+)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_usage_budgets_limits_and_repeats_hold_on_postgresql_and_redis() -> None:
@@ -35,7 +41,8 @@ def test_usage_budgets_limits_and_repeats_hold_on_postgresql_and_redis() -> None
         fail_or_skip = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         fail_or_skip(f"not installed: {' '.join(packages)}")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENFANG_", "PYTEST_"))}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--services", "--all", *FILES]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--services", "--all"]
+    command += ["--deselect", COUNTS_SAVES, *FILES]
     done = subprocess.run(command, cwd=ROOT, env=inherited, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert " passed" in done.stdout

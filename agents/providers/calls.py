@@ -60,8 +60,8 @@ class CallAssembler:
 
     @property
     def has_nameless(self) -> bool:
-        """Whether arguments came for a tool that was never named."""
-        return any(call.name is None and call.text.begun for call in self._calls)
+        """Whether arguments came for a tool that was never named (an empty object does not count)."""
+        return any(call.name is None and call.text.begun and not call.text.is_empty_object for call in self._calls)
 
     def end(self) -> list[ToolCallDelta]:
         """Return what is left of the calls when the answer has ended."""

@@ -9,18 +9,19 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from django.db import connection, models
+from django.db.models import F
 
 from agents.errors import UsageNotRecorded
 from agents.limits.turns import own_turn
-from agents.models import QuarantinedEntry, UsageRecord, UsageStep
+from agents.models import QuarantinedEntry, UsageRecord, UsageStep, Worker
 from agents.sql.rows import new_row
 from agents.usage.entries import Entry, commit_entries
-from agents.usage.failures import AWAY, note, words
+from agents.usage.failures import AWAY, is_machine, note, words
 from agents.usage.quarantine import RECORD_TEXTS, set_aside
 
 logger = logging.getLogger(__name__)
 
-# Commits that failed as if the database were away; after them, if the database answers, the entry is to blame.
+# Commits that failed as if the database were away, while it answered: after so many the entry is to blame.
 MOST_TRIES = 5
 STEP_TEXTS = {
     field.attname: "(set aside)" if field.name == "name" else ""
@@ -51,9 +52,10 @@ def write(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
 
 
 def answers() -> bool:
-    """Say whether the database can be written to at this moment."""
+    """Say whether the database can be written to at this moment, by a write that changes nothing."""
     try:
         with own_turn():
+            Worker.objects.update(lease_expires_at=F("lease_expires_at"))
             return True
     except AWAY:
         connection.close()
@@ -69,10 +71,11 @@ def _is_away(batch: list[Entry], error: Exception) -> bool:
     if not isinstance(error, AWAY):
         return False
     connection.close()
-    for entry in batch:
-        entry.tries += 1
-    if max(entry.tries for entry in batch) >= MOST_TRIES and answers():
-        return False
+    if not is_machine(error) and answers():
+        for entry in batch:
+            entry.tries += 1
+        if max(entry.tries for entry in batch) >= MOST_TRIES:
+            return False
     logger.warning("Usage could not be written, it will be tried again: %s", words(error))
     return True
 
@@ -98,7 +101,7 @@ def _settle(entry: Entry, error: Exception) -> bool:
                     aside.save()
             return True
         except Exception as failure:
-            if isinstance(failure, AWAY) and not answers():
+            if isinstance(failure, AWAY) and (is_machine(failure) or not answers()):
                 return False
             logger.warning("The row of request %s is refused with less, too: %s", entry.row.pk, words(failure))
     _keep_whole(entry, aside)

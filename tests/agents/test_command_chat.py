@@ -118,15 +118,15 @@ class TestConversation:
         ]
 
     def test_tools_tokens_and_cost_are_told_beside_the_answer(self, live: Live, upstream: Upstream) -> None:
-        used = Usage(prompt_tokens=1_000_000, completion_tokens=100_000)
+        used = Usage(prompt_tokens=100_000, completion_tokens=10_000)
         upstream.turns(calls("calculator", expression="2+2"), says("It is 4.", usage=used))
         with terminal(live, "handy") as screen:
             screen.read_until("> ")
             screen.type("2+2?\n")
             shown = screen.read_until("> ")
         assert '[calculator {"expression": "2+2"}]\n' in shown.replace('":"', '": "')
-        assert "It is 4.\n[1,0" in shown
-        assert "tokens, $2.1" in shown
+        assert "It is 4.\n[100,0" in shown
+        assert "tokens, $0.2" in shown
         assert "\x1b[2m[calculator" in screen.seen
 
     def test_ctrl_c_stops_the_answer_on_the_server_too_and_not_the_program(

@@ -33,7 +33,7 @@ def test_a_lie_is_answered_and_recorded(live: Live, upstream: Upstream, lie: str
 
 def test_a_run_saves_its_transcript_a_few_times_however_many_calls_one_answer_has(live: Live, upstream: Upstream):
     if "DATABASE_URL" in live.env:
-        pytest.skip("SQLite counts the saves")
+        pytest.skip("the triggers that count the saves are those of SQLite")
     with closing(sqlite3.connect(live.data_dir / "openfang.sqlite3", timeout=20)) as database:
         database.execute("CREATE TABLE saves (run)")
         for event in ("INSERT", "UPDATE"):

@@ -142,6 +142,6 @@ def assert_accounted(worker: Live, answers: list[Answer]) -> None:
     assert "running" not in status.values()
     [raw] = worker.rows(RAW)
     for table in ("agents_usagerollup", "agents_dailyrollup"):
-        assert worker.rows(SUMS + table) == [raw]
+        assert (worker.rows(SUMS + table), table) == ([raw], table)
     assert worker.rows("SELECT * FROM agents_reservation") == []
     assert worker.rows("SELECT * FROM agents_budgetperiod WHERE reserved != 0") == []

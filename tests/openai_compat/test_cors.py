@@ -70,7 +70,7 @@ def test_a_named_page_reads_answers_streams_and_errors(named: Live, upstream: Up
 
 
 @pytest.mark.parametrize(
-    ("headers", "status"), [({"content-length": "999999999"}, 413), ({"accept": "*/*", "x-long": "x" * 20_000}, 400)]
+    ("headers", "status"), [({"content-length": "999999999"}, 413), ({"accept": "*/*", "x-long": "x" * 20_000}, 431)]
 )
 def test_a_named_page_reads_why_its_request_was_refused_unread(
     named: Live, headers: dict[str, str], status: int
