@@ -77,7 +77,10 @@ class Sums:
         return [*placing, *(counts.get(name, 0) for name in self._counts)]
 
     def take_back(self, record: UsageRecord) -> None:
-        less = {name: F(name) - value for name, value in _counts(record).items() if value and name in self._counts}
+        counts = {name: value for name, value in _counts(record).items() if value and name in self._counts}
+        if "cost" in counts:  # as the column has it: an expression would subtract dollars from picodollars
+            counts["cost"] = self._cost.get_prep_value(counts["cost"])
+        less = {name: F(name) - value for name, value in counts.items()}
         self._table._default_manager.filter(pk=self._place(record)[0]).update(**less)
 
     def _place(self, record: UsageRecord) -> Place:
